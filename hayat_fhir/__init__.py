@@ -1,0 +1,1 @@
+"""Hayat FHIR: a FHIR R4 interoperability server for one hospital site."""

@@ -1,0 +1,1 @@
+"""Pure DICOM: identity, attributes and DICOM JSON out of a header."""

@@ -1,0 +1,1 @@
+"""The DICOMweb door, `/dicomweb`."""

@@ -1,0 +1,1 @@
+"""The DICOM door, its own process, and the sending (SCU) side."""

@@ -1,0 +1,1 @@
+"""Pure FHIR R4: the JSON codec, validation, references, dates, bundles and outcomes."""

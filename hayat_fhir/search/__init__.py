@@ -1,0 +1,1 @@
+"""Pure FHIR search: parameters, query grammar, index entries and conditions."""

@@ -1,0 +1,46 @@
+"""What the search index holds of one resource: plain values, computed without I/O.
+
+The store keeps them in the resource's own document under a handful of fixed indexes, so that a new
+search parameter needs no new index.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+
+def key(*parts: str) -> int:
+    """Hash the parts of an index key to a signed 64-bit integer; the parts are kept apart by a unit separator."""
+    digest = blake2b("\x1f".join(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """One date, number or quantity as an interval: dates in milliseconds since 1970 UTC, both ends inclusive.
+
+    ``parameter`` is the search parameter's code; a quantity has one entry per way of naming its unit:
+    ``code``, ``code|system|unit``, ``code||unit``.
+    """
+
+    parameter: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class IndexEntries:
+    """All index entries of one resource.
+
+    ``keys``: hashed equality keys (token, reference, uri, presence of a parameter, and each of these once more
+    under the patient whose compartment the resource is in). ``strings``: ``code|normalised text``, for prefix
+    search. ``ranges``: intervals. ``date``: the lower bound of the resource's principal date, milliseconds, or
+    None. ``order``: for each sortable parameter its value, or ``[least, greatest]`` where it has several.
+    """
+
+    keys: tuple[int, ...] = ()
+    strings: tuple[str, ...] = ()
+    ranges: tuple[Range, ...] = ()
+    date: int | None = None
+    order: dict[str, object] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Callers, tokens, scopes, policy, accounts and audit events."""

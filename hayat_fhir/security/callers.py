@@ -1,0 +1,56 @@
+"""Who is calling: every service call takes a Caller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """The five kinds of caller."""
+
+    PATIENT = "patient"
+    DOCTOR = "doctor"
+    STAFF = "staff"
+    PARTNER = "partner"
+    SITE = "site"
+    """The site's own worker and command line: never granted to a token that arrives over a network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller.
+
+    ``subject`` is the account id, the partner id or, for the site itself, its name. ``reference`` is the FHIR
+    resource that stands for the caller (``Patient/..``, ``Practitioner/..``, ``Organization/..``). ``scopes``
+    are the granted SMART v2 scopes. ``patients``: for a patient, their own Patient id; for a partner, the ids
+    of the patients shared with it. ``source`` marks what a partner contributes (its partner id), else None.
+    """
+
+    role: Role
+    subject: str
+    reference: str | None = None
+    name: str | None = None
+    scopes: frozenset[str] = field(default_factory=frozenset)
+    patients: frozenset[str] = field(default_factory=frozenset)
+    source: str | None = None
+    token: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """What of a resource type a caller may see, as a part of every query; never a filter afterwards.
+
+    Without limits (``everything``) all documents are visible but restricted ones. Otherwise a document is
+    visible when one of its compartments is in ``compartments``, or its source is in ``sources``, or the
+    type is ``everything``. ``restricted`` tells whether documents labelled restricted (R, V) are visible.
+    """
+
+    everything: bool = False
+    compartments: frozenset[str] = field(default_factory=frozenset)
+    sources: frozenset[str] = field(default_factory=frozenset)
+    restricted: bool = False
+
+
+UNRESTRICTED = Restriction(everything=True, restricted=True)

@@ -1,0 +1,1 @@
+"""MongoDB and the blob store: everything that is durable."""
