@@ -49,6 +49,13 @@ class Ids:
 
 
 @dataclass(frozen=True, slots=True)
+class InCompartment:
+    """The resource is in the compartment of ``reference`` (``Patient/id``)."""
+
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
 class Updated:
     """``meta.lastUpdated`` lies in [low, high], milliseconds since 1970 UTC, both inclusive; None: unlimited."""
 
@@ -77,7 +84,7 @@ class Not:
     part: Condition
 
 
-Condition = AnyKey | Text | Bounds | Ids | Updated | AllOf | AnyOf | Not
+Condition = AnyKey | Text | Bounds | Ids | InCompartment | Updated | AllOf | AnyOf | Not
 EVERYTHING = AllOf()
 NOTHING = AnyOf()
 
