@@ -1,0 +1,141 @@
+"""Connections to MongoDB, with the guarantees every read and write relies on.
+
+Write concern majority with journal, read concern majority, retryable reads and writes; decimals keep their
+digits (Decimal128), instants are aware UTC datetimes.
+https://www.mongodb.com/docs/manual/core/causal-consistency-read-write-concerns/
+"""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from typing import Any
+
+from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
+from bson.decimal128 import Decimal128
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo import MongoClient
+from pymongo.database import Database as SyncDatabase
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from hayat_fhir.store.faults import answered
+from hayat_fhir.store.indexes import HISTORY, indexes_of
+
+Document = dict[str, Any]
+Collection = AsyncIOMotorCollection[Document]
+
+WRITE_CONCERN = WriteConcern("majority", j=True)
+READ_CONCERN = ReadConcern("majority")
+PATIENCE = 10.0
+"""Seconds that one operation may take: longer than a crashed mongod needs to come back."""
+
+
+class _DecimalCodec(TypeCodec):
+    """``decimal.Decimal`` as Decimal128, so that ``1.00`` stays ``1.00`` (up to 34 digits)."""
+
+    python_type = Decimal
+    bson_type = Decimal128
+
+    def transform_python(self, value: Decimal) -> Decimal128:
+        return Decimal128(value)
+
+    def transform_bson(self, value: Decimal128) -> Decimal:
+        return value.to_decimal()
+
+
+CODEC_OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True, type_registry=TypeRegistry([_DecimalCodec()]))
+
+_OPTIONS: dict[str, Any] = {
+    "appname": "hayat",
+    "connectTimeoutMS": 5000,
+    "maxPoolSize": 64,
+    "retryReads": True,
+    "retryWrites": True,
+    "w": "majority",
+    "journal": True,
+    "readConcernLevel": "majority",
+}
+
+
+class Database:
+    """One site's database. Made by ``connect``; used by the event loop that first awaits something of it."""
+
+    def __init__(self, client: AsyncIOMotorClient[Document], name: str) -> None:
+        self.client = client
+        self.name = name
+        self._database: AsyncIOMotorDatabase[Document] = client.get_database(name, codec_options=CODEC_OPTIONS)
+        self._collections: dict[str, Collection] = {}
+        self._ready: set[str] = set()
+        self._preparing = asyncio.Lock()
+
+    def collection(self, name: str) -> Collection:
+        """The collection of this name, with the site's codec and concerns."""
+        found = self._collections.get(name)
+        if found is None:
+            found = self._collections[name] = self._database[name]
+        return found
+
+    async def prepared(self, name: str) -> Collection:
+        """The collection, existing and with its indexes: call before the first write.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        if name not in self._ready:
+            async with self._preparing:
+                if name not in self._ready:
+                    await self._prepare(name)
+        return self.collection(name)
+
+    async def ensure_indexes(self) -> None:
+        """Bring every existing collection to the present set of indexes; may take long on a large database.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            names = await self._database.list_collection_names()
+        for name in sorted(names):
+            await self.prepared(name)
+
+    async def ping(self) -> None:
+        """Return if the primary answers.
+
+        Raises:
+            Unavailable: It does not.
+        """
+        with answered():
+            await self._database.command("ping")
+
+    async def drop(self) -> None:
+        """Drop the whole database: for tests."""
+        with answered():
+            await self.client.drop_database(self.name)
+        self._ready.clear()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+
+    async def _prepare(self, name: str) -> None:
+        with answered():
+            if name.endswith(HISTORY):
+                await self._database.command("create", name, check=False)
+            elif models := indexes_of(name):
+                await self.collection(name).create_indexes(models)
+        self._ready.add(name)
+
+
+def connect(url: str, name: str = "hayat", *, timeout: float = PATIENCE) -> Database:
+    """A database for asyncio; connects when first used, and again whenever it has to.
+
+    ``timeout``: seconds after which an operation, its retries included, gives up as Unavailable.
+    """
+    return Database(AsyncIOMotorClient(url, timeoutMS=int(timeout * 1000), **_OPTIONS), name)
+
+
+def connect_sync(url: str, name: str = "hayat", *, timeout: float = PATIENCE) -> SyncDatabase[Document]:
+    """The same database for threads (the DICOM door); safe to share between threads, not across fork."""
+    client: MongoClient[Document] = MongoClient(url, timeoutMS=int(timeout * 1000), **_OPTIONS)
+    return client.get_database(name, codec_options=CODEC_OPTIONS)

@@ -1,0 +1,39 @@
+"""The fixed set of indexes: the same for every resource type, whatever its search parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pymongo import ASCENDING, IndexModel
+
+HISTORY = "_history"
+"""Ending of the name of the collection that holds a type's earlier versions."""
+
+SITE_INDEXES: dict[str, tuple[IndexModel, ...]] = {}
+"""Indexes of the collections that hold no resources, by name."""
+
+_KEYS = "index.keys"
+_DATE = "index.date"
+
+
+def indexes_of(collection: str) -> Sequence[IndexModel]:
+    """The indexes that this collection needs beside ``_id``."""
+    if collection[:1].isupper():
+        return _RESOURCE_INDEXES
+    return SITE_INDEXES.get(collection, ())
+
+
+_RESOURCE_INDEXES = (
+    IndexModel([(_KEYS, ASCENDING), (_DATE, ASCENDING), ("_id", ASCENDING)], name="keys"),
+    IndexModel([("compartments", ASCENDING), (_DATE, ASCENDING), ("_id", ASCENDING)], name="compartments"),
+    IndexModel(
+        [("source", ASCENDING), (_DATE, ASCENDING), ("_id", ASCENDING)],
+        name="source",
+        partialFilterExpression={"source": {"$exists": True}},
+    ),
+    IndexModel([(_DATE, ASCENDING), ("_id", ASCENDING)], name="date"),
+    IndexModel([("updated", ASCENDING), ("_id", ASCENDING)], name="updated"),
+    IndexModel([("index.strings", ASCENDING)], name="strings"),
+    IndexModel([("index.ranges.p", 1), ("index.ranges.lo", 1), ("index.ranges.hi", 1)], name="low"),
+    IndexModel([("index.ranges.p", 1), ("index.ranges.hi", 1), ("index.ranges.lo", 1)], name="high"),
+)
