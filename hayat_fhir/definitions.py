@@ -1,0 +1,79 @@
+"""The declarative files of ``conformance/`` and ``mappings/``, read once at start.
+
+In a wheel they are package data; in a checkout they stand at the top of the repository. A file that is
+missing or malformed stops the start with its name.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hayat_fhir.errors import ConfigurationError
+
+_PACKAGED = Path(__file__).parent / "_data"
+_CHECKOUT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """Everything that is data rather than code.
+
+    ``search_parameters``: rows of r4/search-parameters.json; ``compartments``: type to the parameters that put it
+    into a patient's compartment; ``bindings``: element path to its codes; ``elements``: element path to types and
+    cardinality, for the types that packaged models lack; ``mappings``: ``dicom/imaging_study`` to the parsed TOML.
+    """
+
+    resource_types: frozenset[str]
+    search_parameters: tuple[dict[str, Any], ...]
+    compartments: dict[str, tuple[str, ...]]
+    bindings: dict[str, frozenset[str]]
+    elements: dict[str, dict[str, Any]]
+    capability: dict[str, Any]
+    dicom: dict[str, Any]
+    mappings: dict[str, dict[str, Any]]
+
+
+def load(root: Path | None = None) -> Definitions:
+    """Read all definitions, from ``root`` or from where this package keeps them.
+
+    Raises:
+        ConfigurationError: A file is missing or malformed; the message names it.
+    """
+    root = root or (_PACKAGED if _PACKAGED.is_dir() else _CHECKOUT)
+    r4 = root / "conformance" / "r4"
+    return Definitions(
+        resource_types=frozenset(_json(r4 / "resource-types.json", list)),
+        search_parameters=tuple(_json(r4 / "search-parameters.json", list)),
+        compartments={type: tuple(codes) for type, codes in _json(r4 / "patient-compartment.json", dict).items()},
+        bindings={path: frozenset(codes) for path, codes in _json(r4 / "required-bindings.json", dict).items()},
+        elements=_json(r4 / "elements.json", dict),
+        capability=_json(root / "conformance" / "capability.json", dict),
+        dicom=_json(root / "conformance" / "dicom.json", dict),
+        mappings={
+            str(path.relative_to(root / "mappings").with_suffix("")): _toml(path)
+            for path in sorted((root / "mappings").rglob("*.toml"))
+        },
+    )
+
+
+def _json(path: Path, form: type) -> Any:  # noqa: ANN401 - JSON
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: not JSON: {error}") from error
+    if not isinstance(content, form):
+        raise ConfigurationError(f"{path}: must be a JSON {'object' if form is dict else 'array'}")
+    return content
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path}: not TOML: {error}") from error
