@@ -55,7 +55,9 @@ def test_format_refuses_other_syntaxes(value: str) -> None:
         asked_format(value)
 
 
-@pytest.mark.parametrize("value", ["application/fhir+json", "application/json; charset=utf-8", 'text/json;charset="UTF-8"'])
+@pytest.mark.parametrize(
+    "value", ["application/fhir+json", "application/json; charset=utf-8", 'text/json;charset="UTF-8"']
+)
 def test_json_bodies_are_taken(value: str) -> None:
     """The media types of JSON, in UTF-8."""
     check_json(value)
@@ -63,7 +65,14 @@ def test_json_bodies_are_taken(value: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "json", "text/plain", "application/fhir+xml", "application/json;charset=latin-1", "application/json-patch+json"],
+    [
+        "",
+        "json",
+        "text/plain",
+        "application/fhir+xml",
+        "application/json;charset=latin-1",
+        "application/json-patch+json",
+    ],
 )
 def test_other_bodies_are_refused(value: str) -> None:
     """No type, another type, another character set."""
@@ -96,7 +105,7 @@ def test_prefer(header: str, expected: Preference) -> None:
 
 
 def test_pretty_is_a_boolean() -> None:
-    """true and false in FHIR's spelling; anything else is refused."""
+    """True and false in FHIR's spelling; anything else is refused."""
     assert asked_pretty("true")
     assert not asked_pretty("false")
     with pytest.raises(InvalidRequest):

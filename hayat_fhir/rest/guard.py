@@ -1,0 +1,131 @@
+"""What holds for every answer of every HTTP door: request id, security headers, figures, and faults kept in.
+
+The outermost ASGI application; it adds a header only where the door has not set its own.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import traceback
+from collections.abc import Mapping
+from secrets import token_hex
+
+from structlog.typing import FilteringBoundLogger
+
+from hayat_fhir.errors import InvalidRequest
+from hayat_fhir.rest.dispatcher import ROUTE
+from hayat_fhir.rest.messages import Application, Headers, Message, Receive, Scope, Send
+from hayat_fhir.rest.metrics import Metrics
+from hayat_fhir.rest.refusals import fault, refused
+
+_HOST = re.compile(rb"(?:[A-Za-z0-9][A-Za-z0-9.\-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
+_HEADERS: Headers = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
+_ABORTED = 499
+REQUEST_ID = "hayat.request_id"
+"""Key of the ASGI scope under which the doors find the request's id."""
+
+
+class AnswerAborted(Exception):
+    """A door failed half-way through its answer; the server must close the connection."""
+
+
+class Guard:
+    """Hands each request to the door of its first path segment, ``default`` where none is registered."""
+
+    def __init__(
+        self,
+        doors: Mapping[str, Application],
+        default: Application,
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+        *,
+        https: bool = False,
+    ) -> None:
+        self._doors = {name.strip("/"): door for name, door in doors.items()}
+        self._default = default
+        self._metrics = metrics
+        self._log = log
+        self._headers = (*_HEADERS, _STRICT_TRANSPORT) if https else _HEADERS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or run the default application's lifespan and WebSockets."""
+        if scope["type"] != "http":
+            await self._default(scope, receive, send)
+            return
+        started = time.perf_counter()
+        first = scope["path"].lstrip("/").partition("/")[0]
+        door = self._doors.get(first)
+        scope[ROUTE] = f"/{first}" if door else "other"
+        request_id, host_valid = _examine(scope)
+        scope[REQUEST_ID] = request_id.decode()
+        status = 0
+        complete = False
+
+        async def guarded(message: Message) -> None:
+            nonlocal status, complete
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = list(message.get("headers", ()))
+                present = {name for name, _ in headers}
+                headers += [header for header in self._headers if header[0] not in present]
+                headers.append((b"x-request-id", request_id))
+                message["headers"] = headers
+            else:
+                complete = not message.get("more_body", False)
+            await send(message)
+
+        try:
+            if host_valid:
+                await (door or self._default)(scope, receive, guarded)
+            else:
+                await refused(InvalidRequest("the Host header is malformed", code="value")).send(guarded)
+        except Exception as error:  # noqa: BLE001 - the process's one boundary: nothing of a fault may leave it
+            self._report(error, scope)
+            if not status:
+                await fault(scope[REQUEST_ID]).send(guarded)
+            elif not complete:
+                raise AnswerAborted from None
+        finally:
+            elapsed = time.perf_counter() - started
+            self._metrics.observe(scope[ROUTE], scope["method"], status or _ABORTED, elapsed)
+
+    def _report(self, error: Exception, scope: Scope) -> None:
+        """Log where a fault happened: types and code places only, for a message may hold a patient's data."""
+        self._log.error(
+            "fault",
+            request_id=scope[REQUEST_ID],
+            route=scope[ROUTE],
+            method=scope["method"],
+            error=_chain(error),
+            at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)],
+        )
+
+
+def _examine(scope: Scope) -> tuple[bytes, bool]:
+    """The client's own request id where it is a short token, else a new one; and whether the Host is well formed."""
+    request_id = b""
+    hosts = 0
+    valid = True
+    for name, value in scope["headers"]:
+        if name == b"host":
+            hosts += 1
+            valid = valid and _HOST.fullmatch(value) is not None
+        elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            request_id = value
+    return request_id or token_hex(8).encode(), valid and (hosts == 1 or scope["http_version"] == "1.0")
+
+
+def _chain(error: BaseException | None) -> list[str]:
+    names: list[str] = []
+    while error is not None and len(names) < 10:
+        names.append(f"{type(error).__module__}.{type(error).__qualname__}")
+        error = error.__cause__ or error.__context__
+    return names

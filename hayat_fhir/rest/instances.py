@@ -1,0 +1,113 @@
+"""Interactions on one resource: read, vread, history, update, delete. https://hl7.org/fhir/R4/http.html."""
+
+from __future__ import annotations
+
+from hayat_fhir.errors import Gone, InvalidRequest, Issue, NotFound, PreconditionFailed
+from hayat_fhir.fhir.outcomes import operation_outcome
+from hayat_fhir.rest import bodies
+from hayat_fhir.rest.messages import Answer, Headers, Request
+from hayat_fhir.rest.pages import Pages
+from hayat_fhir.rest.preconditions import etag, if_match, last_modified, only_if_absent, unmodified
+from hayat_fhir.services.interactions import Interactions, Written
+from hayat_fhir.store.records import Stored
+
+_DEFAULT_COUNT = 50
+_MOST = 1000
+
+
+class Instances:
+    """Handlers of the routes below ``/fhir/{type}/{id}``."""
+
+    def __init__(self, interactions: Interactions, pages: Pages) -> None:
+        self._interactions = interactions
+        self._pages = pages
+
+    async def read(self, request: Request) -> Answer:
+        """GET: the current version, or 304 where the client has it."""
+        request.only()
+        names = request.names
+        return _version(request, await self._interactions.read(request.caller, names["type"], names["id"]))
+
+    async def vread(self, request: Request) -> Answer:
+        """GET of one version."""
+        request.only()
+        names = request.names
+        version = int(names["version"])
+        return _version(request, await self._interactions.vread(request.caller, names["type"], names["id"], version))
+
+    async def history(self, request: Request) -> Answer:
+        """GET: the versions, newest first, in pages of ``_count``."""
+        options = request.only("_count", "_cursor")
+        count = min(max(_number(options.get("_count"), "_count") or _DEFAULT_COUNT, 1), _MOST)
+        before = _number(options.get("_cursor"), "_cursor")
+        type, id = request.names["type"], request.names["id"]
+        page = await self._interactions.history(request.caller, type, id, count, before)
+        return request.answer(200, self._pages.history(f"{type}/{id}", page, count, before))
+
+    async def update(self, request: Request) -> Answer:
+        """PUT: the next version, or the first under a client's id."""
+        request.only()
+        names = request.names
+        expected = if_match(request.header(b"if-match"))
+        absent = only_if_absent(request.header(b"if-none-match"))
+        resource = await bodies.resource(request)
+        if absent:
+            await self._check_absent(request)
+        written = await self._interactions.update(request.caller, names["type"], names["id"], resource, expected)
+        return written_answer(request, written, self._pages.base_url)
+
+    async def delete(self, request: Request) -> Answer:
+        """DELETE: 204, also where there was nothing to delete."""
+        request.only()
+        names = request.names
+        expected = if_match(request.header(b"if-match"))
+        stored = await self._interactions.delete(request.caller, names["type"], names["id"], expected)
+        headers: Headers = ((b"etag", etag(stored.version)),) if stored is not None else ()
+        if request.preference.returns == "OperationOutcome":
+            return request.answer(200, _done("deleted"), headers)
+        return request.answer(204, None, headers)
+
+    async def _check_absent(self, request: Request) -> None:
+        try:
+            await self._interactions.read(request.caller, request.names["type"], request.names["id"])
+        except (NotFound, Gone):
+            return
+        raise PreconditionFailed("the resource exists already")
+
+
+def _version(request: Request, stored: Stored) -> Answer:
+    headers = ((b"etag", etag(stored.version)), (b"last-modified", last_modified(stored.updated)))
+    if unmodified(stored, request.header(b"if-none-match"), request.header(b"if-modified-since")):
+        return Answer(304, b"", headers)
+    return request.answer(200, stored.resource, headers)
+
+
+def written_answer(request: Request, written: Written, base_url: str) -> Answer:
+    """201 or 200 with the version's Location, and the body that Prefer asks for."""
+    stored = written.stored
+    location = f"{base_url}/{stored.reference}/_history/{stored.version}"
+    headers = (
+        (b"location", location.encode()),
+        (b"etag", etag(stored.version)),
+        (b"last-modified", last_modified(stored.updated)),
+    )
+    status = 201 if written.created else 200
+    match request.preference.returns:
+        case "minimal":
+            return request.answer(status, None, headers)
+        case "OperationOutcome":
+            return request.answer(status, _done("created" if written.created else "stored"), headers)
+        case _:
+            return request.answer(status, stored.resource, headers)
+
+
+def _done(what: str) -> dict[str, object]:
+    return operation_outcome([Issue("informational", what, severity="information")])
+
+
+def _number(text: str | None, name: str) -> int | None:
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise InvalidRequest(f"{name} is not a number of this server", code="value")
+    return int(text)

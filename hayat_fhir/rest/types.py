@@ -1,0 +1,51 @@
+"""Interactions on one resource type: create and search. https://hl7.org/fhir/R4/http.html."""
+
+from __future__ import annotations
+
+from hayat_fhir.errors import InvalidRequest
+from hayat_fhir.rest import bodies
+from hayat_fhir.rest.instances import written_answer
+from hayat_fhir.rest.messages import Answer, Request
+from hayat_fhir.rest.negotiation import asked_format, asked_pretty
+from hayat_fhir.rest.pages import Pages
+from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.searching import Searching
+
+
+class Types:
+    """Handlers of the routes ``/fhir/{type}`` and ``/fhir/{type}/_search``."""
+
+    def __init__(self, interactions: Interactions, searching: Searching, pages: Pages) -> None:
+        self._interactions = interactions
+        self._searching = searching
+        self._pages = pages
+
+    async def create(self, request: Request) -> Answer:
+        """POST: a new resource, with If-None-Exist only where nothing meets these criteria."""
+        request.only()
+        criteria = request.header(b"if-none-exist")
+        resource = await bodies.resource(request)
+        written = await self._interactions.create(request.caller, request.names["type"], resource, criteria)
+        return written_answer(request, written, self._pages.base_url)
+
+    async def search(self, request: Request) -> Answer:
+        """GET: a page of what the query string asks for."""
+        return await self._search(request, request.parameters)
+
+    async def search_form(self, request: Request) -> Answer:
+        """POST to ``_search``: the parameters of the URL and of the form count together."""
+        pairs = await bodies.form(request)
+        for name, value in pairs:
+            if name == "_format":
+                request.media = asked_format(value)
+            elif name == "_pretty":
+                request.pretty = asked_pretty(value)
+        rest = [pair for pair in pairs if pair[0] not in {"_format", "_pretty"}]
+        return await self._search(request, [*request.parameters, *rest])
+
+    async def _search(self, request: Request, pairs: list[tuple[str, str]]) -> Answer:
+        if any("\x00" in name or "\x00" in value for name, value in pairs):
+            raise InvalidRequest("a parameter has a NUL character", code="value")
+        type = request.names["type"]
+        result = await self._searching.search(request.caller, type, pairs, lenient=request.preference.lenient)
+        return request.answer(200, self._pages.searchset(type, result))
