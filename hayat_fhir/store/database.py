@@ -11,6 +11,7 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
+import pymongo
 from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
 from bson.decimal128 import Decimal128
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
@@ -20,7 +21,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from hayat_fhir.store.faults import answered
-from hayat_fhir.store.indexes import HISTORY, indexes_of
+from hayat_fhir.store.indexes import indexes_of
 
 Document = dict[str, Any]
 Collection = AsyncIOMotorCollection[Document]
@@ -45,6 +46,7 @@ class _DecimalCodec(TypeCodec):
 
 
 CODEC_OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True, type_registry=TypeRegistry([_DecimalCodec()]))
+_INDEX_PATIENCE = 3600.0
 
 _OPTIONS: dict[str, Any] = {
     "appname": "hayat",
@@ -119,10 +121,8 @@ class Database:
         self.client.close()
 
     async def _prepare(self, name: str) -> None:
-        with answered():
-            if name.endswith(HISTORY):
-                await self._database.command("create", name, check=False)
-            elif models := indexes_of(name):
+        if models := indexes_of(name):
+            with answered(), pymongo.timeout(_INDEX_PATIENCE):
                 await self.collection(name).create_indexes(models)
         self._ready.add(name)
 

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pymongo import ASCENDING, IndexModel
 
 HISTORY = "_history"
 """Ending of the name of the collection that holds a type's earlier versions."""
 
-SITE_INDEXES: dict[str, tuple[IndexModel, ...]] = {}
+SITE_INDEXES: dict[str, list[IndexModel]] = {}
 """Indexes of the collections that hold no resources, by name."""
 
 _KEYS = "index.keys"
 _DATE = "index.date"
 
 
-def indexes_of(collection: str) -> Sequence[IndexModel]:
+def indexes_of(collection: str) -> list[IndexModel]:
     """The indexes that this collection needs beside ``_id``."""
-    if collection[:1].isupper():
-        return _RESOURCE_INDEXES
-    return SITE_INDEXES.get(collection, ())
+    if collection.endswith(HISTORY):
+        return []
+    return _RESOURCE_INDEXES if collection[:1].isupper() else SITE_INDEXES.get(collection, [])
 
 
-_RESOURCE_INDEXES = (
+_RESOURCE_INDEXES = [
     IndexModel([(_KEYS, ASCENDING), (_DATE, ASCENDING), ("_id", ASCENDING)], name="keys"),
     IndexModel([("compartments", ASCENDING), (_DATE, ASCENDING), ("_id", ASCENDING)], name="compartments"),
     IndexModel(
@@ -32,8 +30,14 @@ _RESOURCE_INDEXES = (
         partialFilterExpression={"source": {"$exists": True}},
     ),
     IndexModel([(_DATE, ASCENDING), ("_id", ASCENDING)], name="date"),
+    IndexModel(
+        [("index.wide", ASCENDING), (_DATE, ASCENDING), ("_id", ASCENDING)],
+        name="wide",
+        partialFilterExpression={"index.wide": {"$exists": True}},
+    ),
+    IndexModel([("restricted", ASCENDING)], name="restricted", partialFilterExpression={"restricted": True}),
     IndexModel([("updated", ASCENDING), ("_id", ASCENDING)], name="updated"),
     IndexModel([("index.strings", ASCENDING)], name="strings"),
     IndexModel([("index.ranges.p", 1), ("index.ranges.lo", 1), ("index.ranges.hi", 1)], name="low"),
     IndexModel([("index.ranges.p", 1), ("index.ranges.hi", 1), ("index.ranges.lo", 1)], name="high"),
-)
+]

@@ -52,3 +52,14 @@ class Change:
     compartments: tuple[str, ...] = ()
     source: str | None = None
     restricted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some matches of a search in order, and the position after which the next page begins (None: no more).
+
+    A page may hold fewer matches than were asked for although there are more: it is also bounded by bytes.
+    """
+
+    matches: list[Stored]
+    next: list[Any] | None

@@ -1,0 +1,120 @@
+"""The form of a version in MongoDB: pure, both ways.
+
+Current version, collection ``<Type>``::
+
+    {_id, version, updated, deleted, restricted, compartments, source?, resource,
+     index: {keys, strings, ranges: [{p, lo, hi}], date, order, wide?}}
+
+Earlier version, collection ``<Type>_history``: the same without ``index``, and ``_id: {id, v}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from hayat_fhir.search.entries import IndexEntries, Range
+from hayat_fhir.store.records import Change, Resource, Stored
+
+Document = dict[str, Any]
+
+NEVER = -(2**63)
+"""``index.date`` of a resource without a principal date: sorts before every date."""
+
+ANY = 0
+"""Stands in ``index.wide`` of every wide resource, beside its keys."""
+
+NARROW = 32 * 86_400_000
+"""Milliseconds: a resource whose principal date is one range of at most this length is not ``wide``."""
+
+WITHOUT_INDEX = {"index": False}
+"""Projection of what a reader of resources needs."""
+
+
+def now() -> datetime:
+    """This moment, in UTC, to the millisecond."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def to_document(change: Change, updated: datetime) -> Document:
+    """The current version that this change makes."""
+    version = change.expected + 1
+    document: Document = {
+        "_id": change.id,
+        "version": version,
+        "updated": updated,
+        "deleted": change.resource is None,
+        "restricted": change.restricted,
+        "compartments": list(change.compartments),
+    }
+    if change.source is not None:
+        document["source"] = change.source
+    if change.resource is not None:
+        document["resource"] = _stamped(change.resource, change.id, version, updated)
+        document["index"] = _index(change.entries)
+    return document
+
+
+def to_history(document: Mapping[str, Any]) -> Document:
+    """The row that keeps a version once another one is current."""
+    row: Document = {"_id": {"id": document["_id"], "v": document["version"]}}
+    row.update((name, value) for name, value in document.items() if name not in {"_id", "index"})
+    return row
+
+
+def from_document(type: str, document: Document) -> Stored:
+    """The version in this document, current or earlier."""
+    id = document["_id"]
+    return Stored(
+        type,
+        id if id.__class__ is str else id["id"],
+        document["version"],
+        document["updated"],
+        document.get("resource"),
+        tuple(document["compartments"]),
+        document.get("source"),
+    )
+
+
+def _stamped(resource: Resource, id: str, version: int, updated: datetime) -> Resource:
+    meta = {
+        **resource.get("meta", {}),
+        "versionId": str(version),
+        "lastUpdated": f"{updated:%Y-%m-%dT%H:%M:%S}.{updated.microsecond // 1000:03d}Z",
+    }
+    return {"resourceType": resource.get("resourceType"), "id": id, "meta": meta, **_without_head(resource)}
+
+
+def _without_head(resource: Resource) -> Resource:
+    return {name: value for name, value in resource.items() if name not in {"resourceType", "id", "meta"}}
+
+
+def _index(entries: IndexEntries) -> Document:
+    index: Document = {
+        "keys": entries.keys,
+        "strings": entries.strings,
+        "ranges": [{"p": r.parameter, "lo": r.low, "hi": r.high} for r in entries.ranges],
+        "date": NEVER if entries.date is None else entries.date,
+        "order": entries.order,
+    }
+    if entries.date is not None and _is_wide(entries.date, entries.ranges):
+        index["wide"] = (ANY, *entries.keys)
+    return index
+
+
+def _is_wide(date: int, ranges: tuple[Range, ...]) -> bool:
+    """Whether something of the principal date may lie more than ``NARROW`` after ``date``.
+
+    Which parameter is the principal one is not known here: every parameter that begins at ``date`` must be one
+    short range.
+    """
+    candidates = {entry.parameter for entry in ranges if entry.low == date}
+    entries = [entry for entry in ranges if entry.parameter in candidates]
+    return not entries or len(entries) > len(candidates) or any(e.high - e.low > NARROW for e in entries)
+
+
+def later_of(moment: datetime, previous: datetime) -> datetime:
+    """``moment``, unless the clock has been set back since ``previous``."""
+    return max(moment, previous)
