@@ -20,30 +20,6 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent / "r4"
-NOT_IN_R4B = (
-    "EffectEvidenceSynthesis",
-    "Evidence",
-    "EvidenceVariable",
-    "MedicinalProduct",
-    "MedicinalProductAuthorization",
-    "MedicinalProductContraindication",
-    "MedicinalProductIndication",
-    "MedicinalProductIngredient",
-    "MedicinalProductInteraction",
-    "MedicinalProductManufactured",
-    "MedicinalProductPackaged",
-    "MedicinalProductPharmaceutical",
-    "MedicinalProductUndesirableEffect",
-    "RiskEvidenceSynthesis",
-    "SubstanceNucleicAcid",
-    "SubstancePolymer",
-    "SubstanceProtein",
-    "SubstanceReferenceInformation",
-    "SubstanceSourceMaterial",
-    "SubstanceSpecification",
-)
-"""Resource types that R4B, the nearest version with packaged models, lacks or defines differently."""
-
 _ANY = 120
 """A reference that may point to more types than this may point to any."""
 
@@ -332,16 +308,14 @@ def _concepts(concepts: Sequence[dict[str, Any]]) -> list[str]:
     return [code for c in concepts for code in (c["code"], *_concepts(c.get("concept", ())))]
 
 
-def elements(definitions: Definitions) -> dict[str, dict[str, Any]]:
-    """The elements of the types that R4B lacks, and of the data types only they use."""
-    wanted = [*NOT_IN_R4B, "SubstanceAmount"]
-    rows = {}
-    for path, element in sorted(definitions.elements.items()):
-        if "." not in path or path.split(".")[0] not in wanted:
-            continue
-        row = {"types": list(element.types), "min": element.least, "max": element.most}
-        rows[path] = row if element.reference is None else {**row, "types": [f"#{element.reference}"]}
-    return rows
+def elements(definitions: Definitions) -> dict[str, str]:
+    """The elements of all types as ``min..max type|type``; a backbone element that is another's is ``#its.path``."""
+    return {
+        path: f"{element.least}..{element.most} "
+        + (f"#{element.reference}" if element.reference else "|".join(dict.fromkeys(element.types)))
+        for path, element in sorted(definitions.elements.items())
+        if "." in path and element.most != "0"
+    }
 
 
 def write(name: str, rows: dict[str, Any] | list[Any]) -> None:

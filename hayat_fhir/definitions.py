@@ -23,15 +23,15 @@ class Definitions:
     """Everything that is data rather than code.
 
     ``search_parameters``: rows of r4/search-parameters.json; ``compartments``: type to the parameters that put it
-    into a patient's compartment; ``bindings``: element path to its codes; ``elements``: element path to types and
-    cardinality, for the types that packaged models lack; ``mappings``: ``dicom/imaging_study`` to the parsed TOML.
+    into a patient's compartment; ``bindings``: element path to its codes; ``elements``: element path to cardinality
+    and types, ``1..1 code``; ``mappings``: ``dicom/imaging_study`` to the parsed TOML.
     """
 
     resource_types: frozenset[str]
     search_parameters: tuple[dict[str, Any], ...]
     compartments: dict[str, tuple[str, ...]]
     bindings: dict[str, frozenset[str]]
-    elements: dict[str, dict[str, Any]]
+    elements: dict[str, str]
     capability: dict[str, Any]
     dicom: dict[str, Any]
     mappings: dict[str, dict[str, Any]]

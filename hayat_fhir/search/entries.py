@@ -7,13 +7,22 @@ search parameter needs no new index.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 
+_REMEMBERED = 2**16
 
+
+@lru_cache(_REMEMBERED)
 def key(*parts: str) -> int:
     """Hash the parts of an index key to a signed 64-bit integer; the parts are kept apart by a unit separator."""
     digest = blake2b("\x1f".join(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
+
+
+def within(patient: str, plain: int) -> int:
+    """The key ``plain`` once more, for resources about this patient (``Patient/id``) only."""
+    return plain ^ key("within", patient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +42,8 @@ class Range:
 class IndexEntries:
     """All index entries of one resource.
 
-    ``keys``: hashed equality keys (token, reference, uri, presence of a parameter, and each of these once more
-    under the patient whose compartment the resource is in). ``strings``: ``code|normalised text``, for prefix
+    ``keys``: hashed equality keys (token, reference, uri, exact string, presence of a parameter), and those of
+    codes once more under the patient the resource is about. ``strings``: ``code|normalised text``, for prefix
     search. ``ranges``: intervals. ``date``: the lower bound of the resource's principal date, milliseconds, or
     None. ``order``: for each sortable parameter its value, or ``[least, greatest]`` where it has several.
     """

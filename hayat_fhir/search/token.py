@@ -1,0 +1,60 @@
+"""Token parameters: codes, identifiers and booleans, with or without a system.
+
+https://hl7.org/fhir/R4/search.html#token
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hayat_fhir.search.collecting import Collector
+from hayat_fhir.search.conditions import AnyKey
+from hayat_fhir.search.entries import key
+from hayat_fhir.search.escaping import split
+
+_ABOUT = frozenset({"CodeableConcept", "Coding", "code", "boolean"})
+"""Types whose values repeat over patients, so that ``patient`` and code together must be one key."""
+
+
+def index(code: str, value: Any, type: str, collector: Collector) -> None:  # noqa: ANN401 - a FHIR element
+    """Collect the entries of one value of ``type``."""
+    about = type in _ABOUT
+    match type:
+        case "CodeableConcept":
+            for coding in value.get("coding", ()):
+                _token(code, coding.get("system"), coding.get("code"), about, collector)
+        case "Coding":
+            _token(code, value.get("system"), value.get("code"), about, collector)
+        case "Identifier":
+            _token(code, value.get("system"), value.get("value"), about, collector)
+        case "ContactPoint":
+            _token(code, None, value.get("value"), about, collector)
+        case "exists":
+            _token(code, None, "true" if value else "false", True, collector)
+        case _:
+            _token(code, None, _text(value), about, collector)
+
+
+def condition(code: str, text: str) -> AnyKey:
+    """The resources with this token: ``code``, ``system|code``, ``|code`` or ``system|``.
+
+    Raises:
+        ValueError: No token at all.
+    """
+    system, *rest = split(text, "|")
+    if len(rest) > 1 or not (system or any(rest)):
+        raise ValueError("not a token")
+    return AnyKey((key(code, system if not rest else f"{system}|{rest[0]}"),))
+
+
+def _token(code: str, system: str | None, value: str | None, about: bool, collector: Collector) -> None:
+    if value is not None:
+        collector.equal(code, value, about=about)
+        collector.equal(code, f"{system or ''}|{value}", about=about)
+        collector.order(code, value)
+    if system is not None:
+        collector.equal(code, f"{system}|")
+
+
+def _text(value: object) -> str:
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
