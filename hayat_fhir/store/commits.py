@@ -200,9 +200,9 @@ async def _replace(
     if done.matched_count == len(places):
         return
     ids = [changes[place].id for place in places]
-    written = await collection.find({"_id": {"$in": ids}}, {"version": 1}, session=session).to_list(None)
-    versions = {document["_id"]: document["version"] for document in written}
-    raise VersionConflict(next(p for p in places if versions.get(changes[p].id) != changes[p].expected + 1))
+    current = await collection.find({"_id": {"$in": ids}}, {"version": 1}).to_list(None)
+    versions = {document["_id"]: document["version"] for document in current}
+    raise VersionConflict(next((p for p in places if versions.get(changes[p].id) != changes[p].expected), places[0]))
 
 
 async def _commit(session: AsyncIOMotorClientSession) -> None:

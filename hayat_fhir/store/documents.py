@@ -22,8 +22,8 @@ Document = dict[str, Any]
 NEVER = -(2**63)
 """``index.date`` of a resource without a principal date: sorts before every date."""
 
-ANY = 0
-"""Stands in ``index.wide`` of every wide resource, beside its keys."""
+ANY = True
+"""Stands in ``index.wide`` of every wide resource, beside its keys (which are integers)."""
 
 NARROW = 32 * 86_400_000
 """Milliseconds: a resource whose principal date is one range of at most this length is not ``wide``."""

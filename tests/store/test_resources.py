@@ -188,7 +188,7 @@ async def test_transactions_that_meet(resources: Resources, change: MakeChange) 
     ]
     outcomes = await asyncio.gather(*commits, return_exceptions=True)
     assert sum(isinstance(outcome, list) for outcome in outcomes) == 1
-    assert all(isinstance(outcome, list | VersionConflict) for outcome in outcomes)
+    assert [o for o in outcomes if not isinstance(o, list | VersionConflict)] == []
     page = await resources.find("Observation", EVERYTHING, UNRESTRICTED)
     assert len({(stored.resource or {})["by"] for stored in page.matches}) == 1
     assert {stored.version for stored in page.matches} == {2}
