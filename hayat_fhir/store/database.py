@@ -47,6 +47,7 @@ class _DecimalCodec(TypeCodec):
 
 CODEC_OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True, type_registry=TypeRegistry([_DecimalCodec()]))
 _INDEX_PATIENCE = 3600.0
+"""Seconds that the indexes of a large database may take at start."""
 
 _OPTIONS: dict[str, Any] = {
     "appname": "hayat",
@@ -98,8 +99,9 @@ class Database:
         """
         with answered():
             names = await self._database.list_collection_names()
-        for name in sorted(names):
-            await self.prepared(name)
+            with pymongo.timeout(_INDEX_PATIENCE):
+                for name in sorted(names):
+                    await self.prepared(name)
 
     async def ping(self) -> None:
         """Return if the primary answers.
@@ -122,7 +124,7 @@ class Database:
 
     async def _prepare(self, name: str) -> None:
         if models := indexes_of(name):
-            with answered(), pymongo.timeout(_INDEX_PATIENCE):
+            with answered():
                 await self.collection(name).create_indexes(models)
         self._ready.add(name)
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from hayat_fhir.search.date import FIRST
 from hayat_fhir.search.entries import IndexEntries, Range
 from hayat_fhir.store.records import Change, Resource, Stored
 
@@ -22,8 +23,8 @@ Document = dict[str, Any]
 NEVER = -(2**63)
 """``index.date`` of a resource without a principal date: sorts before every date."""
 
-ANY = True
-"""Stands in ``index.wide`` of every wide resource, beside its keys (which are integers)."""
+ANY, OPEN = "any", "open"
+"""Stand in ``index.wide`` beside the keys: ``any`` always, ``open`` where a date has no lower bound."""
 
 NARROW = 32 * 86_400_000
 """Milliseconds: a resource whose principal date is one range of at most this length is not ``wide``."""
@@ -100,12 +101,13 @@ def _index(entries: IndexEntries) -> Document:
         "order": entries.order,
     }
     if entries.date is not None and _is_wide(entries.date, entries.ranges):
-        index["wide"] = (ANY, *entries.keys)
+        is_open = any(entry.low <= FIRST for entry in entries.ranges)
+        index["wide"] = (ANY, *([OPEN] if is_open else []), *entries.keys)
     return index
 
 
 def _is_wide(date: int, ranges: tuple[Range, ...]) -> bool:
-    """Whether something of the principal date may lie more than ``NARROW`` after ``date``.
+    """Whether something of the principal date may lie before ``date``, or more than ``NARROW`` after it.
 
     Which parameter is the principal one is not known here: every parameter that begins at ``date`` must be one
     short range.

@@ -7,9 +7,6 @@ from pymongo import ASCENDING, IndexModel
 HISTORY = "_history"
 """Ending of the name of the collection that holds a type's earlier versions."""
 
-SITE_INDEXES: dict[str, list[IndexModel]] = {}
-"""Indexes of the collections that hold no resources, by name."""
-
 _KEYS = "index.keys"
 _DATE = "index.date"
 
@@ -18,7 +15,9 @@ def indexes_of(collection: str) -> list[IndexModel]:
     """The indexes that this collection needs beside ``_id``."""
     if collection.endswith(HISTORY):
         return []
-    return _RESOURCE_INDEXES if collection[:1].isupper() else SITE_INDEXES.get(collection, [])
+    if collection == "AuditEvent":
+        return [model for model in _RESOURCE_INDEXES if model.document["name"] not in _NOT_FOR_AUDIT]
+    return _RESOURCE_INDEXES if collection[:1].isupper() else _SITE_INDEXES.get(collection, [])
 
 
 _RESOURCE_INDEXES = [
@@ -41,3 +40,22 @@ _RESOURCE_INDEXES = [
     IndexModel([("index.ranges.p", 1), ("index.ranges.lo", 1), ("index.ranges.hi", 1)], name="low"),
     IndexModel([("index.ranges.p", 1), ("index.ranges.hi", 1), ("index.ranges.lo", 1)], name="high"),
 ]
+
+_NOT_FOR_AUDIT = frozenset({"strings", "low", "high"})
+"""AuditEvents are written with every answer, and looked for by key and date."""
+
+_SITE_INDEXES: dict[str, list[IndexModel]] = {
+    "accounts": [IndexModel("email", unique=True)],
+    "assertions": [IndexModel("expires", expireAfterSeconds=60)],
+    "outbox": [
+        IndexModel([("kind", 1), ("key", 1)], unique=True, partialFilterExpression={"unfinished": True}),
+        IndexModel("due", partialFilterExpression={"unfinished": True}),
+        IndexModel("created"),
+    ],
+    "partners": [
+        IndexModel("client_id", unique=True),
+        IndexModel("name", unique=True),
+        IndexModel("ae_title", unique=True, partialFilterExpression={"ae_title": {"$exists": True}}),
+    ],
+}
+"""Indexes of the collections that hold no resources."""

@@ -19,7 +19,7 @@ from hayat_fhir.errors import InvalidRequest
 from hayat_fhir.search.conditions import Bounds, Condition, SortKey
 from hayat_fhir.security.callers import Restriction
 from hayat_fhir.store.conditions import Filter, conjuncts, instant_of, matching, together
-from hayat_fhir.store.documents import ANY, NARROW, NEVER, Document
+from hayat_fhir.store.documents import ANY, NARROW, NEVER, OPEN, Document
 
 _DATE = "index.date"
 _FIELDS = {"_id": "_id", "_lastUpdated": "updated"}
@@ -196,19 +196,26 @@ def _windowed(
     ranges: Iterable[_Range],
     window: tuple[int | None, int | None],
 ) -> list[Filter]:
-    """The ranges inside of the window; of what begins before it, only wide resources can reach into it."""
+    """The ranges inside of the window; of what lies before or after it, only wide resources can reach into it.
+
+    With a key the three are read as one: few wide resources have it. Without one, what is inside comes first.
+    """
     low, high = window
     narrow = matching(condition, restriction) or {}
     wide = matching(condition, restriction, "index.wide") or {}
-    if "index.wide" not in wide:
-        wide = together({"index.wide": ANY}, wide)
+    keyed = "index.wide" in wide
     filters: list[Filter] = []
     for part in ranges:
-        inside = part.within(low, high)
         before = part.within(None, low - 1) if low is not None else None
-        found = [together(narrow, inside.filter(scan.field))] if inside else []
-        reaching = [together(wide, before.filter(scan.field))] if before else []
-        filters += [*found, *reaching] if scan.descending else [*reaching, *found]
+        inside = part.within(low, high)
+        behind = part.within(high + 1, None) if high is not None else None
+        found = [
+            together({} if keyed else {"index.wide": ANY}, wide, before.filter(scan.field)) if before else None,
+            together(narrow, inside.filter(scan.field)) if inside else None,
+            together({} if keyed else {"index.wide": OPEN}, wide, behind.filter(scan.field)) if behind else None,
+        ]
+        ordered = [part for part in (reversed(found) if scan.descending else found) if part is not None]
+        filters += [{"$or": ordered}] if keyed and len(ordered) > 1 else ordered
     return filters
 
 

@@ -29,6 +29,7 @@ from hayat_fhir.search.conditions import (
     Text,
     Updated,
 )
+from hayat_fhir.search.date import FIRST
 from hayat_fhir.search.entries import IndexEntries, Range
 from hayat_fhir.security.callers import UNRESTRICTED, Restriction
 from hayat_fhir.store.database import Database
@@ -197,7 +198,10 @@ async def test_principal_date_windows(resources: Resources, change: MakeChange) 
             Range("date", low, low + dice.choice([0, day - 1, 31 * day, NARROW + 1, 400 * day, FAR_FUTURE]))
             for low in sorted(dice.randrange(0, 2000) * day for _ in range(dice.choice([1, 1, 1, 2, 3])))
         )
-        return IndexEntries(keys=(dice.randrange(3),), ranges=ranges, date=int(ranges[0].low))
+        if dice.random() < 0.1:
+            ranges = (Range("date", FIRST, ranges[0].low), *ranges[1:])
+        date = min(r.high if r.low == FIRST else r.low for r in ranges)
+        return IndexEntries(keys=(dice.randrange(3),), ranges=ranges, date=int(date))
 
     changes = [change(f"{n:03}", entries=entries()) for n in range(300)]
     await resources.commit([*changes, change("none")])
