@@ -12,6 +12,7 @@ from typing import Any
 from hayat_fhir.errors import ConfigurationError
 from hayat_fhir.rest.routes import Route
 from hayat_fhir.search.parameters import SearchParameter, SearchParameters
+from hayat_fhir.security.policy import TypeClass, class_of
 
 _FILE = "conformance/capability.json"
 _OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
@@ -70,9 +71,8 @@ def statement(
     """
     check_promise(promise, routes)
     rest = promise["rest"]
-    searchable = {
-        type: [p for p in parameters.of(type) if p.type in rest["searchParameterTypes"]] for type in sorted(types)
-    }
+    stored = sorted(type for type in types if class_of(type) is not TypeClass.UNSTORED)
+    searchable = {type: [p for p in parameters.of(type).values() if p.searchable] for type in stored}
     reverse = _reverse_includes(searchable)
     kept = {key: value for key, value in promise.items() if value and key not in {"rest", "software"}}
     return {
@@ -106,7 +106,9 @@ def _resource(
     reverse: Sequence[str],
     base_url: str,
 ) -> dict[str, Any]:
-    row = {**rest["resource"], **rest["exceptions"].get(type, {})}
+    read_only = rest["readOnly"]
+    row = {**rest["resource"], **(read_only if class_of(type) in read_only["classes"] else {})}
+    row.pop("classes", None)
     interactions = row.pop("interaction")
     operations = [
         {key: value.replace("{base}", base_url) for key, value in operation.items() if key != "resource"}
@@ -133,7 +135,7 @@ def _reverse_includes(searchable: Mapping[str, Sequence[SearchParameter]]) -> di
     found: dict[str, list[str]] = {}
     for type, parameters in searchable.items():
         for parameter in parameters:
-            if parameter.type == "reference" and len(parameter.target) <= _WIDEST:
-                for target in parameter.target:
+            if parameter.type == "reference" and len(parameter.targets) <= _WIDEST:
+                for target in parameter.targets:
                     found.setdefault(target, []).append(f"{type}:{parameter.code}")
     return found

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from hayat_fhir.errors import InvalidRequest
+from hayat_fhir.fhir.dates import instant
 from hayat_fhir.rest import bodies
 from hayat_fhir.rest.messages import Answer, Pairs, Request
 from hayat_fhir.rest.pages import Pages
 from hayat_fhir.services.everything import Everything
+from hayat_fhir.services.exchange import Exchange
+from hayat_fhir.store.outbox import Job
+
+_TASK_STATUS = {"waiting": "requested", "running": "in-progress", "done": "completed", "failed": "failed"}
+"""A job's state to http://hl7.org/fhir/R4/valueset-task-status.html"""
 
 
 async def operation_parameters(request: Request) -> Pairs:
@@ -29,3 +38,51 @@ class PatientEverything:
         pairs = await operation_parameters(request)
         page = await self._everything.everything(request.caller, id, pairs)
         return request.answer(200, self._pages.everything(id, pairs, page))
+
+
+class PatientShare:
+    """Handlers of ``/fhir/Patient/{id}/$share``."""
+
+    def __init__(self, exchange: Exchange, base_url: str) -> None:
+        self._exchange = exchange
+        self._base_url = base_url
+
+    async def start(self, request: Request) -> Answer:
+        """POST with the partner's id as ``with``: 202, and a Task that tells the state of the delivery."""
+        id = request.names["id"]
+        partner = _single(await operation_parameters(request), "with").removeprefix("Organization/")
+        job = await self._exchange.share(request.caller, id, partner)
+        location = f"{self._base_url}/Patient/{id}/$share?job={job.id}"
+        return request.answer(202, task(job), [(b"content-location", location.encode())])
+
+    async def state(self, request: Request) -> Answer:
+        """GET with ``job``: the Task as it is now."""
+        job = await self._exchange.job(request.caller, request.names["id"], _single(request.parameters, "job"))
+        return request.answer(200, task(job))
+
+
+def task(job: Job) -> dict[str, Any]:
+    """A share as a Task: whose history goes to whom, how far it is, and what was sent."""
+    shown: dict[str, Any] = {
+        "resourceType": "Task",
+        "id": job.id,
+        "status": _TASK_STATUS[job.status],
+        "intent": "order",
+        "code": {"text": "share"},
+        "for": {"reference": f"Patient/{job.payload['patient']}"},
+        "authoredOn": instant(job.created),
+        "lastModified": instant(job.updated),
+        "owner": {"reference": f"Organization/{job.payload['partner']}"},
+    }
+    if job.error:
+        shown["statusReason"] = {"text": job.error}
+    if job.result:
+        shown["output"] = [{"type": {"text": name}, "valueInteger": count} for name, count in job.result.items()]
+    return shown
+
+
+def _single(pairs: Pairs, name: str) -> str:
+    """The one parameter of an operation."""
+    if [found for found, _ in pairs] != [name] or not pairs[0][1]:
+        raise InvalidRequest(f"the one parameter of this operation is {name}", code="required")
+    return pairs[0][1]

@@ -1,6 +1,6 @@
 """How versions are written.
 
-One change needs no transaction of MongoDB: the old version goes into the history, then the current document is
+One change needs no transaction of MongoDB. A new resource is one insert; otherwise the old version goes into the history, then the current document is
 replaced on condition that it still has the expected version. A crash between the two leaves a row that says
 what the current document says, and that readers skip. Several changes put all old versions into the history
 first, and replace and insert in one transaction.
@@ -35,6 +35,7 @@ from hayat_fhir.store.documents import (
     to_history,
 )
 from hayat_fhir.store.faults import answered
+from hayat_fhir.store.grouping import GroupedInserts
 from hayat_fhir.store.indexes import HISTORY
 from hayat_fhir.store.records import Change, Stored
 
@@ -60,6 +61,13 @@ class Commits:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._grouped: dict[str, GroupedInserts] = {}
+
+    def _inserts(self, type: str) -> GroupedInserts:
+        found = self._grouped.get(type)
+        if found is None:
+            found = self._grouped[type] = GroupedInserts(self._database, type)
+        return found
 
     async def commit(self, changes: Sequence[Change]) -> list[Stored]:
         """Make all changes, or none; see ``Resources.commit``."""
@@ -71,14 +79,12 @@ class Commits:
             return await self._commit_all(changes)
 
     async def _commit_one(self, change: Change) -> Stored:
-        collection = await self._database.prepared(change.type)
         if change.expected == 0:
             document = to_document(change, now())
-            try:
-                await collection.insert_one(document)
-            except DuplicateKeyError as error:
-                raise VersionConflict(0) from error
+            if not await self._inserts(change.type).insert(document):
+                raise VersionConflict(0)
             return from_document(change.type, document)
+        collection = await self._database.prepared(change.type)
         current = await collection.with_options(codec_options=_RAW).find_one(
             {"_id": change.id, "version": change.expected}, WITHOUT_INDEX
         )

@@ -159,6 +159,18 @@ def attach(data_dir: Path) -> str | None:
     return _url(folder)
 
 
+def running_url(data_dir: Path, external: str | None) -> str:
+    """The URL of the site's MongoDB: the external one, else the embedded one that runs.
+
+    Raises:
+        ConfigurationError: Neither.
+    """
+    url = external or attach(data_dir)
+    if url is None:
+        raise ConfigurationError("no MongoDB runs: start the site with `hayat serve`, or set HAYAT_MONGODB_URL")
+    return url
+
+
 def find_mongod() -> Path:
     """The mongod program: of the ``embedded`` extra, else on the PATH.
 

@@ -1,0 +1,309 @@
+"""The composition root: every object is built here, once, from the settings; opened and closed in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import uvicorn
+
+from hayat_fhir import __version__, definitions
+from hayat_fhir.definitions import Definitions
+from hayat_fhir.dicomweb import door as dicomweb
+from hayat_fhir.dimse.delivery import ImageDelivery
+from hayat_fhir.errors import Conflict, Unavailable
+from hayat_fhir.fhir.validation import Validator
+from hayat_fhir.logs import configure_logging
+from hayat_fhir.mapping.engine import Mapper, compiled
+from hayat_fhir.rest import application
+from hayat_fhir.rest.messages import Application
+from hayat_fhir.rest.outbound import PartnerClient
+from hayat_fhir.search.indexing import Indexer
+from hayat_fhir.search.parameters import SearchParameters
+from hayat_fhir.security.callers import Role
+from hayat_fhir.security.keys import SiteKeys
+from hayat_fhir.security.passwords import Passwords
+from hayat_fhir.security.policy import Policy
+from hayat_fhir.security.tokens import AccessToken, verify_access
+from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.services.authentication import Authentication
+from hayat_fhir.services.authorization import Authorization
+from hayat_fhir.services.bundles import Bundles
+from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.drafting import Drafting
+from hayat_fhir.services.everything import Everything
+from hayat_fhir.services.exchange import Exchange
+from hayat_fhir.services.imaging_study import ImagingStudies
+from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.projection import Projection
+from hayat_fhir.services.registration import Registration
+from hayat_fhir.services.retrieval import Retrieval
+from hayat_fhir.services.searching import Searching
+from hayat_fhir.services.transactions import Transactions
+from hayat_fhir.settings import Settings
+from hayat_fhir.store.accounts import Accounts
+from hayat_fhir.store.assertions import Assertions
+from hayat_fhir.store.audit_events import AuditLog
+from hayat_fhir.store.blobs import Blobs
+from hayat_fhir.store.claims import Claims
+from hayat_fhir.store.database import Database, connect
+from hayat_fhir.store.grants import Grants
+from hayat_fhir.store.instances import Instances
+from hayat_fhir.store.mongod import EmbeddedMongod, attach
+from hayat_fhir.store.outbox import Outbox
+from hayat_fhir.store.partners import Partners
+from hayat_fhir.store.resources import Resources
+
+_DELIVERIES = 4
+"""Shares delivered at a time: a partner that hangs holds one."""
+_GRACE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One site's services, ready to be called."""
+
+    settings: Settings
+    definitions: Definitions
+    parameters: SearchParameters
+    keys: SiteKeys
+    database: Database
+    accounts: Accounts
+    partners: Partners
+    outbox: Outbox
+    instances: Instances
+    authentication: Authentication
+    authorization: Authorization
+    auditing: Auditing
+    interactions: Interactions
+    searching: Searching
+    bundles: Bundles
+    everything: Everything
+    exchange: Exchange
+    projection: Projection
+    retrieval: Retrieval
+    registration: Registration
+
+
+@asynccontextmanager
+async def open_site(settings: Settings, database_name: str = "hayat") -> AsyncIterator[Site]:
+    """Build a site on its database: the one in the settings, the one that runs, or one started for the moment.
+
+    Raises:
+        ConfigurationError: A definition, mapping or key file is wrong, or there is no MongoDB to be had.
+    """
+    loaded = definitions.load()
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as stack:
+        database = connect(await _mongodb_url(settings, stack), database_name)
+        stack.push_async_callback(database.close)
+        log = AuditLog(database)
+        stack.push_async_callback(log.drain)
+        keys = SiteKeys.load_or_create(settings.secrets_dir)
+        client = PartnerClient(settings.fhir_url, keys.client_assertion)
+        stack.push_async_callback(client.close)
+        yield _built(settings, loaded, keys, database, log, client)
+
+
+async def _mongodb_url(settings: Settings, stack: AsyncExitStack) -> str:
+    if settings.mongodb_url is not None:
+        return settings.mongodb_url.get_secret_value()
+    running = attach(settings.data_dir)
+    if running is not None:
+        return running
+    mongod = EmbeddedMongod(settings.data_dir)
+    url = mongod.start()
+    stack.callback(mongod.stop)
+    return url
+
+
+def _built(
+    settings: Settings, loaded: Definitions, keys: SiteKeys, database: Database, log: AuditLog, client: PartnerClient
+) -> Site:
+    parameters = SearchParameters(loaded.search_parameters, loaded.resource_types)
+    dates = {type: code for type in loaded.resource_types if (code := parameters.principal_date(type)) is not None}
+    indexer = Indexer(parameters, loaded.compartments, settings.fhir_url)
+    policy = Policy()
+    resources = Resources(database, dates)
+    accounts, partners, grants = Accounts(database), Partners(database), Grants(database)
+    auditing = Auditing(log, indexer, settings.site_name)
+    drafting = Drafting(Validator(loaded.elements, loaded.bindings, loaded.resource_types), indexer, policy)
+    conditional = Conditional(resources, Claims(database), policy, parameters, settings.fhir_url)
+    interactions = Interactions(resources, policy, drafting, conditional, auditing)
+    cursor_secret = keys.secret("page cursors")
+    searching = Searching(resources, policy, parameters, indexer, auditing, cursor_secret, settings.fhir_url)
+    transactions = Transactions(resources, policy, drafting, conditional, auditing)
+    everything = Everything(resources, policy, auditing, tuple(loaded.compartments), cursor_secret)
+    outbox = Outbox(database)
+    authorization = Authorization(
+        issuer=settings.site_url,
+        token_endpoint=f"{settings.site_url}/oauth/token",
+        keys=keys,
+        partners=partners,
+        assertions=Assertions(database),
+        fetch=client,
+        auditing=auditing,
+        ttl=settings.access_token_seconds,
+    )
+    instances, blobs = Instances(database), Blobs(settings.data_dir / "blobs")
+
+    def verify(token: str) -> AccessToken:
+        return verify_access(token, keys, issuer=settings.site_url)
+
+    return Site(
+        settings=settings,
+        definitions=loaded,
+        parameters=parameters,
+        keys=keys,
+        database=database,
+        accounts=accounts,
+        partners=partners,
+        outbox=outbox,
+        instances=instances,
+        authentication=Authentication(verify, accounts, partners, grants),
+        authorization=authorization,
+        auditing=auditing,
+        interactions=interactions,
+        searching=searching,
+        bundles=Bundles(interactions, searching, transactions, settings.fhir_url),
+        everything=everything,
+        exchange=Exchange(
+            base_url=settings.fhir_url,
+            resources=resources,
+            policy=policy,
+            auditing=auditing,
+            everything=everything,
+            outbox=outbox,
+            partners=partners,
+            grants=grants,
+            fhir=client,
+            imaging=ImageDelivery(instances, blobs, settings.ae_title),
+        ),
+        projection=_projection(settings, loaded, instances, interactions, conditional),
+        retrieval=Retrieval(instances, blobs, conditional, policy, auditing),
+        registration=Registration(
+            interactions, accounts, partners, Passwords(), settings.own_patient_id_system, authorization
+        ),
+    )
+
+
+def _projection(
+    settings: Settings,
+    loaded: Definitions,
+    instances: Instances,
+    interactions: Interactions,
+    conditional: Conditional,
+) -> Projection:
+    mappers = check_definitions(loaded)
+    zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
+    builder = ImagingStudies(mappers["dicom/imaging_study"], mappers["dicom/patient"], settings.site_url, zone)
+    return Projection(instances, interactions, conditional, builder, settings.study_quiet_seconds)
+
+
+def check_definitions(loaded: Definitions) -> dict[str, dict[str, Mapper]]:
+    """The mapping files, compiled.
+
+    Raises:
+        ConfigurationError: One is wrong; the message names file, table and row.
+    """
+    codes = {name.removeprefix("codes/"): content for name, content in loaded.mappings.items() if "codes/" in name}
+    return {name: compiled(name, content, codes) for name, content in loaded.mappings.items() if "codes/" not in name}
+
+
+def web_application(site: Site) -> Application:
+    """The ASGI application of a site: all its HTTP doors."""
+    settings = site.settings
+
+    async def ready() -> dict[str, bool]:
+        return {"mongodb": await _answers(site.database), "dicom": await _listens(settings)}
+
+    services = application.Services(
+        authentication=site.authentication,
+        authorization=site.authorization,
+        interactions=site.interactions,
+        searching=site.searching,
+        bundles=site.bundles,
+        everything=site.everything,
+        exchange=site.exchange,
+        ready=ready,
+    )
+    told = application.Site(
+        name=settings.site_name,
+        url=settings.site_url,
+        version=__version__,
+        types=site.definitions.resource_types,
+        parameters=site.parameters,
+        capability=site.definitions.capability,
+        jwks=site.keys.public_jwks(),
+        doors={"dicomweb": dicomweb.application(site.authentication, site.retrieval)},
+    )
+    return application.build(services, told)
+
+
+async def serve_api(settings: Settings) -> None:
+    """Run the HTTP doors until SIGTERM; several of these may share the port."""
+    configure_logging()
+    async with open_site(settings) as site:
+        await site.database.ensure_indexes()
+        await _first_staff(site)
+        listening = socket.socket(socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listening.bind((settings.http_host, settings.http_port))
+        config = uvicorn.Config(
+            web_application(site),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
+        )
+        await uvicorn.Server(config).serve(sockets=[listening])
+
+
+async def serve_worker(settings: Settings) -> None:
+    """Project imaging studies and deliver shares until SIGTERM."""
+    configure_logging()
+    async with open_site(settings) as site:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(site.projection.run(stop))
+            for _ in range(_DELIVERIES):
+                tasks.create_task(site.exchange.run(stop))
+
+
+async def _first_staff(site: Site) -> None:
+    """Add the first staff account, where the settings name one and it is not there yet."""
+    settings = site.settings
+    if settings.first_staff_email is None or settings.first_staff_password is None:
+        return
+    if await site.accounts.by_email(settings.first_staff_email) is None:
+        password = settings.first_staff_password.get_secret_value()
+        try:
+            await site.registration.account(Role.STAFF, settings.first_staff_email, "First staff", password)
+        except Conflict:
+            return
+
+
+async def _answers(database: Database) -> bool:
+    try:
+        await database.ping()
+    except Unavailable:
+        return False
+    return True
+
+
+async def _listens(settings: Settings) -> bool:
+    host = "127.0.0.1" if settings.dicom_host in {"0.0.0.0", "::"} else settings.dicom_host  # noqa: S104
+    try:
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, settings.dicom_port), 1)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True

@@ -1,0 +1,101 @@
+"""The process of the DICOM door: its threads take images in, its event loop writes the audit trail.
+
+It builds only what it needs, so that it stays small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from hayat_fhir import definitions
+from hayat_fhir.dimse.door import Door, DoorOptions, Peers
+from hayat_fhir.errors import Refusal
+from hayat_fhir.logs import configure_logging
+from hayat_fhir.search.indexing import Indexer
+from hayat_fhir.search.parameters import SearchParameters
+from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.services.ingest import Ingest
+from hayat_fhir.settings import Settings
+from hayat_fhir.store.audit_events import AuditLog
+from hayat_fhir.store.blobs import Blobs
+from hayat_fhir.store.database import connect, connect_sync
+from hayat_fhir.store.instances import IncomingInstances
+from hayat_fhir.store.mongod import running_url
+from hayat_fhir.store.partners import peers
+
+_PATIENCE = 10.0
+
+
+class _AuditBridge:
+    """Writes audit events for threads: hands them to the event loop and waits until they are durable."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, auditing: Auditing) -> None:
+        self._loop = loop
+        self._auditing = auditing
+        self._log = structlog.get_logger("hayat_fhir.dimse")
+
+    def refused(self, ae_title: str, address: str) -> None:
+        """A peer that is not known, or not from this address, asked for an association."""
+        caller = Caller(Role.PARTNER, "unknown", address=address)
+        self._record(self._auditing.record(caller, "association-refused", "4"))
+        self._log.warning("association refused", address=address, ae_title_length=len(ae_title))
+
+    def transferred(self, peer: str, address: str, images: int) -> None:
+        """An association ended that brought images."""
+        caller = Caller(Role.PARTNER, peer, f"Organization/{peer}", address=address)
+        self._record(self._auditing.record(caller, "instances-transferred", "0"))
+        self._log.info("images taken", peer=peer, images=images)
+
+    def quarantined(self, peer: str, uid: str, reason: str) -> None:
+        """An image contradicts what is stored."""
+        caller = Caller(Role.PARTNER, peer, f"Organization/{peer}")
+        self._record(self._auditing.record(caller, "conflict", "4"))
+        self._log.warning("image quarantined", peer=peer, uid=uid, reason=reason)
+
+    def _record(self, recording: Coroutine[Any, Any, None]) -> None:
+        try:
+            asyncio.run_coroutine_threadsafe(recording, self._loop).result(_PATIENCE)
+        except (Refusal, TimeoutError) as error:
+            self._log.error("audit event not written", error=type(error).__name__)
+
+
+async def serve_dimse(settings: Settings) -> None:
+    """Run the DICOM door until SIGTERM."""
+    configure_logging()
+    loaded = definitions.load()
+    url = running_url(settings.data_dir, settings.mongodb_url.get_secret_value() if settings.mongodb_url else None)
+    database, sync_database = connect(url), connect_sync(url)
+    log = AuditLog(database)
+    parameters = SearchParameters(
+        (row for row in loaded.search_parameters if row["base"] in {"AuditEvent", "Resource"}), ["AuditEvent"]
+    )
+    indexer = Indexer(parameters, loaded.compartments, settings.fhir_url)
+    bridge = _AuditBridge(asyncio.get_running_loop(), Auditing(log, indexer, settings.site_name))
+    instances = IncomingInstances(sync_database)
+    blobs = Blobs(settings.data_dir / "blobs")
+    await asyncio.to_thread(instances.prepare)
+    await asyncio.to_thread(blobs.sweep, instances.knows)
+    door = Door(
+        DoorOptions(settings.ae_title, settings.dicom_host, settings.dicom_port, loaded.dicom),
+        Peers(lambda: peers(sync_database)),
+        Ingest(instances, blobs, bridge.quarantined),
+        bridge.refused,
+        bridge.transferred,
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    door.start()
+    try:
+        await stop.wait()
+    finally:
+        await asyncio.to_thread(door.stop)
+        await log.drain()
+        await database.close()
+        sync_database.client.close()

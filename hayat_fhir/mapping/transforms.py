@@ -1,0 +1,192 @@
+"""The closed set of named transforms that mapping files may use; a mapping file holds no code.
+
+A transform takes the list of values at its source and what the mapping's caller tells (``Context``), and returns
+a FHIR element, or None where there is nothing to say. What cannot be understood is left out, never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, tzinfo
+from typing import Any
+
+Values = Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a mapping needs beside the source. ``zone``: where times without an offset were taken."""
+
+    zone: tzinfo | None = None
+    codes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    constants: Mapping[str, str] = field(default_factory=dict)
+
+
+Transform = Callable[[Values, Context], Any]
+
+_DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
+_TIME = re.compile(r"(\d{2}):?(\d{2})?:?(\d{2})?(\.\d{1,6})?")
+_OFFSET = re.compile(r"([+-])(\d{2})(\d{2})")
+_MOST_UNSIGNED = 2**31
+_REPRESENTATION = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
+_GROUPS = (("Alphabetic", "ABC"), ("Ideographic", "IDE"), ("Phonetic", "SYL"))
+
+
+def text(values: Values, context: Context) -> str | None:
+    """The first value as text."""
+    del context
+    return " ".join(str(values[0]).split()) or None
+
+
+def uid(values: Values, context: Context) -> str | None:
+    """A UID as it stands."""
+    del context
+    return str(values[0]).rstrip("\0 ") or None
+
+
+def oid_uri(values: Values, context: Context) -> str | None:
+    """A UID as ``urn:oid:..``."""
+    plain = uid(values, context)
+    return f"urn:oid:{plain}" if plain else None
+
+
+def unsigned_int(values: Values, context: Context) -> int | None:
+    """A number that is not negative; anything else is left out."""
+    del context
+    try:
+        number = float(values[0])
+    except (TypeError, ValueError):
+        return None
+    return int(number) if number.is_integer() and 0 <= number < _MOST_UNSIGNED else None
+
+
+def fhir_date(values: Values, context: Context) -> str | None:
+    """A DICOM date (DA) as FHIR date."""
+    del context
+    match = _DATE.fullmatch(str(values[0]).strip())
+    if match is None:
+        return None
+    try:
+        return date(int(match[1]), int(match[2]), int(match[3])).isoformat()
+    except ValueError:
+        return None
+
+
+def date_time(values: Values, context: Context) -> str | None:
+    """A date, a time and an offset from UTC (DA, TM, SH) as FHIR dateTime.
+
+    Without an offset the time is in the context's zone; without a zone the date alone is known, for a FHIR
+    dateTime with a time needs an offset.
+    """
+    day = fhir_date([values[0]], context) if values[0] else None
+    if day is None:
+        return None
+    clock = _TIME.fullmatch(str(values[1]).strip()) if len(values) > 1 and values[1] else None
+    if clock is None:
+        return day
+    hour, minute, second = int(clock[1]), int(clock[2] or 0), min(int(clock[3] or 0), 59)
+    offset = _OFFSET.fullmatch(str(values[2]).strip()) if len(values) > 2 and values[2] else None
+    try:
+        moment = datetime.combine(date.fromisoformat(day), datetime.min.time()).replace(
+            hour=hour, minute=minute, second=second
+        )
+    except ValueError:
+        return day
+    if offset is not None:
+        return f"{moment.isoformat()}{offset[1]}{offset[2]}:{offset[3]}"
+    return moment.replace(tzinfo=context.zone).isoformat() if context.zone is not None else day
+
+
+def human_names(values: Values, context: Context) -> list[dict[str, Any]] | None:
+    """A person name (PN) as HumanName: one for each group, alphabetic, ideographic and phonetic (PS3.5 6.2.1)."""
+    del context
+    groups = values[0] if isinstance(values[0], Mapping) else {"Alphabetic": str(values[0])}
+    several = len(groups) > 1
+    names = []
+    for group, representation in _GROUPS:
+        name = _human_name(str(groups.get(group, "")))
+        if name and several:
+            name["extension"] = [{"url": _REPRESENTATION, "valueCode": representation}]
+        if name:
+            names.append(name)
+    return names or None
+
+
+def display_name(values: Values, context: Context) -> str | None:
+    """A person name (PN) as one line for people."""
+    names = human_names(values, context)
+    if not names:
+        return None
+    name = names[0]
+    return " ".join([*name.get("prefix", ()), *name.get("given", ()), name.get("family", "")]).strip() or None
+
+
+def code(values: Values, context: Context) -> dict[str, Any] | None:
+    """A value looked up in the mapping's table of codes; a value that is not in it is shown as it stands."""
+    key = str(values[0]).strip()
+    found = context.codes.get(key.upper())
+    return dict(found) if found else ({"display": key} if key else None)
+
+
+def known_code(values: Values, context: Context) -> dict[str, Any] | None:
+    """A value looked up in the mapping's table of codes; left out where it is not in it."""
+    found = context.codes.get(str(values[0]).strip().upper())
+    return dict(found) if found else None
+
+
+def plain_code(values: Values, context: Context) -> str | None:
+    """The ``code`` of a value in the mapping's table of codes."""
+    found = context.codes.get(str(values[0]).strip().upper())
+    return str(found["code"]) if found else None
+
+
+def concept(values: Values, context: Context) -> dict[str, Any] | None:
+    """An item of a code sequence (PS3.3 8) as CodeableConcept; the scheme by the mapping's table of codes."""
+    item = values[0]
+    if not isinstance(item, Mapping):
+        return None
+    value = next((item[name][0] for name in ("CodeValue", "LongCodeValue", "URNCodeValue") if item.get(name)), None)
+    meaning = item.get("CodeMeaning", [None])[0]
+    scheme = context.codes.get(str(item.get("CodingSchemeDesignator", [""])[0]).upper())
+    if value is None:
+        return {"text": str(meaning)} if meaning else None
+    coding: dict[str, Any] = {"code": str(value)}
+    if scheme:
+        coding["system"] = scheme["system"]
+    if meaning:
+        coding["display"] = str(meaning)
+    return {"coding": [coding]}
+
+
+TRANSFORMS: dict[str, Transform] = {
+    "text": text,
+    "uid": uid,
+    "oid_uri": oid_uri,
+    "unsigned_int": unsigned_int,
+    "date": fhir_date,
+    "date_time": date_time,
+    "human_names": human_names,
+    "display_name": display_name,
+    "code": code,
+    "known_code": known_code,
+    "plain_code": plain_code,
+    "concept": concept,
+}
+
+
+def _human_name(group: str) -> dict[str, Any]:
+    """``family^given^middle^prefix^suffix`` as HumanName."""
+    parts = [part.strip() for part in group.split("^")]
+    family, given, middle, prefix, suffix = (*parts, "", "", "", "", "")[:5]
+    name: dict[str, Any] = {}
+    if family:
+        name["family"] = family
+    if given or middle:
+        name["given"] = f"{given} {middle}".split()
+    if prefix:
+        name["prefix"] = [prefix]
+    if suffix:
+        name["suffix"] = [suffix]
+    return name

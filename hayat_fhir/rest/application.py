@@ -1,0 +1,218 @@
+"""The door as one ASGI application: the FHIR routes, the token endpoint, health and figures, behind one guard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import Response
+from starlette.types import Lifespan
+from structlog.typing import FilteringBoundLogger
+
+from hayat_fhir.errors import MethodNotAllowed, NotFound, Refusal
+from hayat_fhir.fhir.json import serialize
+from hayat_fhir.rest.capability import statement
+from hayat_fhir.rest.dispatcher import Dispatcher
+from hayat_fhir.rest.guard import REQUEST_ID, Guard
+from hayat_fhir.rest.health import Health, Ready
+from hayat_fhir.rest.instances import Instances
+from hayat_fhir.rest.messages import Answer, Application, Request
+from hayat_fhir.rest.metrics import Metrics
+from hayat_fhir.rest.oauth import TokenEndpoint
+from hayat_fhir.rest.operations import PatientEverything, PatientShare
+from hayat_fhir.rest.pages import Pages
+from hayat_fhir.rest.refusals import fault, refused
+from hayat_fhir.rest.routes import Action, Route, Routes
+from hayat_fhir.rest.smart import smart_configuration
+from hayat_fhir.rest.system import System
+from hayat_fhir.rest.types import Types
+from hayat_fhir.search.parameters import SearchParameters
+from hayat_fhir.services.authentication import Authentication
+from hayat_fhir.services.authorization import Authorization
+from hayat_fhir.services.bundles import Bundles
+from hayat_fhir.services.everything import Everything
+from hayat_fhir.services.exchange import Exchange
+from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.searching import Searching
+
+_PUBLIC = ((b"cache-control", b"public, max-age=300"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the door calls."""
+
+    authentication: Authentication
+    authorization: Authorization
+    interactions: Interactions
+    searching: Searching
+    bundles: Bundles
+    everything: Everything
+    exchange: Exchange
+    ready: Ready
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the door tells about the site. ``url`` has no path: ``https://fhir.hospital.example``.
+
+    ``capability`` is conformance/capability.json; ``types`` are the R4 resource types; ``jwks`` the public keys.
+    """
+
+    name: str
+    url: str
+    version: str
+    types: frozenset[str]
+    parameters: SearchParameters
+    capability: Mapping[str, Any]
+    jwks: Mapping[str, Any]
+    doors: Mapping[str, Application] = field(default_factory=dict)
+    """Further doors by their first path segment, ``dicomweb``: they get the guard, and keep their own answers."""
+
+
+def build(
+    services: Services,
+    site: Site,
+    *,
+    lifespan: Lifespan[Starlette] | None = None,
+    registry: CollectorRegistry | None = None,
+    log: FilteringBoundLogger | None = None,
+) -> Application:
+    """The ASGI application that the server runs.
+
+    Raises:
+        ConfigurationError: conformance/capability.json promises what is not there, or the other way round.
+    """
+    metrics = Metrics(registry or CollectorRegistry())
+    log = log or structlog.get_logger("hayat_fhir.rest")
+    base_url = f"{site.url.rstrip('/')}/fhir"
+    fhir = Dispatcher(Routes(routes(services, site, base_url), site.types), services.authentication)
+    surroundings = _surroundings(services, site, metrics, lifespan)
+    surroundings.mount("/fhir", fhir)
+    https = site.url.startswith("https:")
+    return Guard({"fhir": fhir, **site.doors}, surroundings, metrics, log, https=https)
+
+
+def routes(services: Services, site: Site, base_url: str) -> list[Route]:
+    """The table of everything below ``/fhir``."""
+    pages = Pages(base_url)
+    instances = Instances(services.interactions, pages)
+    types = Types(services.interactions, services.searching, pages)
+    everything = PatientEverything(services.everything, pages)
+    share = PatientShare(services.exchange, base_url)
+    table = [
+        Route("", {"POST": Action("transaction+batch", System(services.bundles).process)}),
+        Route("{type}", {"GET": Action("search-type", types.search), "POST": Action("create", types.create)}),
+        Route("{type}/_search", {"POST": Action("search-type", types.search_form)}),
+        Route(
+            "{type}/{id}",
+            {
+                "GET": Action("read", instances.read),
+                "PUT": Action("update", instances.update),
+                "DELETE": Action("delete", instances.delete),
+            },
+        ),
+        Route("{type}/{id}/_history", {"GET": Action("history-instance", instances.history)}),
+        Route("{type}/{id}/_history/{version}", {"GET": Action("vread", instances.vread)}),
+        Route(
+            "Patient/{id}/$everything",
+            {
+                "GET": Action("$everything", everything.everything),
+                "POST": Action("$everything", everything.everything),
+            },
+        ),
+        Route("Patient/{id}/$share", {"GET": Action("$share", share.state), "POST": Action("$share", share.start)}),
+    ]
+    return [*_public(table, site, base_url), *table]
+
+
+def _public(table: list[Route], site: Site, base_url: str) -> list[Route]:
+    origin = site.url.rstrip("/")
+    capability = statement(
+        site.capability,
+        table,
+        site.parameters,
+        site.types,
+        base_url=base_url,
+        token_url=f"{origin}/oauth/token",
+        site=site.name,
+        version=site.version,
+    )
+    smart = serialize(smart_configuration(origin))
+
+    async def metadata(request: Request) -> Answer:
+        return request.answer(200, capability, _PUBLIC)
+
+    async def configuration(request: Request) -> Answer:
+        del request
+        return Answer(200, smart, _PUBLIC, "application/json")
+
+    return [
+        Route("metadata", {"GET": Action("capabilities", metadata)}, public=True),
+        Route(
+            ".well-known/smart-configuration",
+            {"GET": Action("smart-configuration", configuration)},
+            public=True,
+        ),
+    ]
+
+
+def _surroundings(services: Services, site: Site, metrics: Metrics, lifespan: Lifespan[Starlette] | None) -> FastAPI:
+    """The routes beside ``/fhir``."""
+    health = Health(services.ready, metrics, services.authentication)
+    jwks = serialize(dict(site.jwks))
+
+    async def public_keys(request: StarletteRequest) -> Response:
+        del request
+        return Response(jwks, headers={"cache-control": "public, max-age=300"}, media_type="application/json")
+
+    app = FastAPI(
+        title="Hayat FHIR",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        exception_handlers={Refusal: _on_refusal, HTTPException: _on_http_exception, Exception: _on_fault},
+    )
+    app.add_route("/oauth/token", TokenEndpoint(services.authorization).token, ["POST"])
+    app.add_route("/.well-known/jwks.json", public_keys, ["GET"])
+    app.add_route("/health/live", health.live, ["GET"])
+    app.add_route("/health/ready", health.ready, ["GET"])
+    app.add_route("/metrics", health.metrics, ["GET"])
+    return app
+
+
+async def _on_refusal(request: StarletteRequest, error: Exception) -> Response:
+    assert isinstance(error, Refusal)  # noqa: S101 - the handler is registered for Refusal
+    return _response(refused(error, Request(request.scope, request.receive)))
+
+
+async def _on_fault(request: StarletteRequest, error: Exception) -> Response:
+    """What nobody foresaw; Starlette raises it again afterwards, for the guard to log."""
+    del error
+    return _response(fault(request.scope[REQUEST_ID]))
+
+
+async def _on_http_exception(request: StarletteRequest, error: Exception) -> Response:
+    """Starlette's own 404 and 405, in FHIR's form."""
+    status = getattr(error, "status_code", 404)
+    headers = getattr(error, "headers", None) or {}
+    refusal = MethodNotAllowed("this path does not have that method") if status == 405 else NotFound("no such path")
+    answer = refused(refusal, Request(request.scope, request.receive))
+    response = _response(answer)
+    response.headers.update(headers)
+    return response
+
+
+def _response(answer: Answer) -> Response:
+    response = Response(answer.body, answer.status, media_type=answer.media)
+    for name, value in answer.headers:
+        response.headers[name.decode()] = value.decode()
+    return response

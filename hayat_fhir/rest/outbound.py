@@ -1,0 +1,143 @@
+"""The calling side of the FHIR door: this site as a client of a partner hospital.
+
+It signs in by SMART Backend Services, https://hl7.org/fhir/smart-app-launch/backend-services.html,
+and fetches partners' public keys. Only URLs that staff registered with a partner are ever called.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from hayat_fhir.errors import InvalidRequest, Refusal, Unavailable, Unprocessable
+from hayat_fhir.fhir.json import parse, serialize
+from hayat_fhir.store.partners import Partner
+
+_FHIR_JSON = "application/fhir+json"
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_SCOPE = "system/*.cruds"
+_JWKS_BYTES = 64 * 1024
+_ANSWER_BYTES = 64 * 2**20
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_MARGIN = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    value: str
+    expires: float
+
+
+class PartnerClient:
+    """Talks FHIR to partners. ``assertion`` makes the signed client assertion for (token endpoint, client id)."""
+
+    def __init__(self, client_id: str, assertion: Callable[[str, str], str]) -> None:
+        self._client_id = client_id
+        self._assertion = assertion
+        self._tokens: dict[str, _Token] = {}
+        self._http = httpx.AsyncClient(timeout=httpx.Timeout(120, connect=5), follow_redirects=False, trust_env=False)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def transaction(self, partner: Partner, bundle: dict[str, Any]) -> dict[str, Any]:
+        """Post a transaction Bundle to the partner's FHIR base; the response Bundle.
+
+        Raises:
+            Unavailable: The partner cannot be reached or asks to come back later: try again.
+            Unprocessable: The partner refused the Bundle; the issue carries its HTTP status only.
+        """
+        url = _checked(partner.fhir_url)
+        headers = {
+            "Authorization": f"Bearer {await self._token(partner, url)}",
+            "Content-Type": _FHIR_JSON,
+            "Accept": _FHIR_JSON,
+        }
+        response = await self._send("POST", url, _ANSWER_BYTES, content=serialize(bundle), headers=headers)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            self._tokens.pop(partner.id, None)
+            raise Unavailable("the partner did not accept the access token", code="login")
+        _check_status(response)
+        return parse(response.content, limit=_ANSWER_BYTES)
+
+    async def jwks(self, url: str) -> dict[str, Any]:
+        """The JSON Web Key Set at a registered URL: at most 64 kB, within 3 seconds, without redirects.
+
+        Raises:
+            Unavailable: It cannot be fetched.
+            InvalidRequest: It is not a key set.
+        """
+        response = await self._send("GET", _checked(url), _JWKS_BYTES, timeout=3.0)
+        _check_status(response)
+        keys = parse(response.content, limit=_JWKS_BYTES)
+        if not isinstance(keys.get("keys"), list):
+            raise InvalidRequest("the key set has no keys", code="structure")
+        return keys
+
+    async def _token(self, partner: Partner, fhir_url: str) -> str:
+        known = self._tokens.get(partner.id)
+        if known is not None and known.expires - _MARGIN > time.monotonic():
+            return known.value
+        discovered = await self._send("GET", f"{fhir_url}/.well-known/smart-configuration", _JWKS_BYTES)
+        _check_status(discovered)
+        endpoint = _checked(parse(discovered.content).get("token_endpoint"))
+        form = {
+            "grant_type": "client_credentials",
+            "client_assertion_type": _ASSERTION_TYPE,
+            "client_assertion": self._assertion(endpoint, self._client_id),
+            "scope": _SCOPE,
+        }
+        response = await self._send("POST", endpoint, _JWKS_BYTES, data=form)
+        _check_status(response)
+        answer = parse(response.content)
+        lifetime = float(answer.get("expires_in", 60))
+        token = _Token(str(answer["access_token"]), time.monotonic() + lifetime)
+        self._tokens[partner.id] = token
+        return token.value
+
+    async def _send(self, method: str, url: str, limit: int, **request: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own arguments
+        """One request whose answer is read up to ``limit`` bytes."""
+        try:
+            async with self._http.stream(method, url, **request) as response:
+                body = bytearray()
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > limit:
+                        raise Unprocessable("the partner's answer is too large", code="too-long")
+                return httpx.Response(response.status_code, headers=_kept(response.headers), content=bytes(body))
+        except httpx.TransportError as error:
+            raise Unavailable("the partner cannot be reached") from error
+        except httpx.InvalidURL as error:
+            raise Unprocessable("the partner's registered URL is not valid") from error
+
+
+def _kept(headers: httpx.Headers) -> dict[str, str]:
+    return {name: headers[name] for name in ("content-type", "cache-control") if name in headers}
+
+
+def _checked(url: object) -> str:
+    """A URL that may be called: https, or http on this machine."""
+    if not isinstance(url, str):
+        raise Unprocessable("the partner has no URL for this", code="required")
+    parts = urlsplit(url)
+    if parts.username or parts.password or not parts.hostname:
+        raise Unprocessable("the partner's registered URL is not valid")
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise Unprocessable("the partner's registered URL is not https")
+    return url.rstrip("/")
+
+
+def _check_status(response: httpx.Response) -> None:
+    """Raise the refusal that a partner's status means: come back later, or a person must look."""
+    if response.is_success:
+        return
+    status = response.status_code
+    busy = status in {408, 409, 412, 425, 429} or status >= httpx.codes.INTERNAL_SERVER_ERROR
+    refusal: type[Refusal] = Unavailable if busy else Unprocessable
+    raise refusal(f"the partner answered {status}")

@@ -1,0 +1,90 @@
+"""From a bearer token to a Caller, with the account's or partner's present state.
+
+A token is verified once and its holder looked up again every two seconds, so that a disabled account or
+partner is shut out within five seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from hayat_fhir.errors import Unauthenticated
+from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.security.tokens import AccessToken
+from hayat_fhir.store.accounts import Accounts
+from hayat_fhir.store.grants import Grants
+from hayat_fhir.store.partners import Partners
+
+_FRESH = 2.0
+_REMEMBERED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    token: AccessToken
+    caller: Caller
+    at: float
+
+
+class Authentication:
+    """Knows who holds a token. ``verify`` checks a token's signature and claims and raises Unauthenticated."""
+
+    def __init__(
+        self,
+        verify: Callable[[str], AccessToken],
+        accounts: Accounts,
+        partners: Partners,
+        grants: Grants,
+    ) -> None:
+        self._verify = verify
+        self._accounts = accounts
+        self._partners = partners
+        self._grants = grants
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    async def caller(self, token: str, address: str | None = None) -> Caller:
+        """Who presents this token from this address.
+
+        Raises:
+            Unauthenticated: The token is not valid (any more), or its holder is disabled.
+        """
+        now = time.monotonic()
+        known = self._known.get(token)
+        if known is None or now - known.at > _FRESH or known.token.expires <= time.time():
+            self._known.pop(token, None)
+            verified = self._verify(token)
+            known = _Known(verified, await self._load(verified), now)
+            self._known[token] = known
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return replace(known.caller, address=address)
+
+    async def _load(self, token: AccessToken) -> Caller:
+        role = Role(token.role)
+        if role is Role.PARTNER:
+            return await self._partner(token)
+        account = await self._accounts.by_id(token.subject)
+        if account is None or account.disabled or account.role != role or account.epoch != token.epoch:
+            raise Unauthenticated("the token's holder is not active")
+        patients = frozenset[str]()
+        if role is Role.PATIENT and account.reference:
+            patients = frozenset({account.reference.removeprefix("Patient/")})
+        return Caller(role, account.id, account.reference, account.name, token.scopes, patients, None, token.jti)
+
+    async def _partner(self, token: AccessToken) -> Caller:
+        partner = await self._partners.by_id(token.subject)
+        if partner is None or partner.disabled:
+            raise Unauthenticated("the token's holder is not active")
+        return Caller(
+            Role.PARTNER,
+            partner.id,
+            f"Organization/{partner.id}",
+            partner.name,
+            token.scopes,
+            await self._grants.patients(partner.id),
+            partner.id,
+            token.jti,
+        )

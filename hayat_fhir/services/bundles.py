@@ -1,0 +1,119 @@
+"""Batch and transaction Bundles posted to the root of the service.
+
+https://hl7.org/fhir/R4/http.html#transaction
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hayat_fhir.errors import HTTP_STATUS, InvalidRequest, Refusal
+from hayat_fhir.fhir.bundles import Entry, entries, response_bundle, response_entry, searchset
+from hayat_fhir.fhir.outcomes import operation_outcome
+from hayat_fhir.security.callers import Caller
+from hayat_fhir.services.interactions import Interactions, Written
+from hayat_fhir.services.searching import Searching, SearchResult
+from hayat_fhir.services.transactions import Transactions
+from hayat_fhir.store.records import Stored
+
+Links = Any
+
+
+class Bundles:
+    """Processes a batch entry by entry, and a transaction as a whole."""
+
+    def __init__(
+        self, interactions: Interactions, searching: Searching, transactions: Transactions, base_url: str
+    ) -> None:
+        self._interactions = interactions
+        self._searching = searching
+        self._transactions = transactions
+        self._base_url = base_url
+
+    async def process(self, caller: Caller, bundle: dict[str, Any]) -> dict[str, Any]:
+        """The response Bundle.
+
+        Raises:
+            InvalidRequest: Not a batch or transaction Bundle.
+            Refusal: An entry of a transaction is refused; the issue names it, and nothing has been stored.
+        """
+        match bundle.get("type"):
+            case "transaction":
+                return response_bundle("transaction-response", await self._transaction(caller, entries(bundle)))
+            case "batch":
+                answers = [await self._batch_entry(caller, entry) for entry in entries(bundle)]
+                return response_bundle("batch-response", answers)
+            case _:
+                raise InvalidRequest(
+                    "only batch and transaction Bundles are processed", code="value", expression=["Bundle.type"]
+                )
+
+    async def _transaction(self, caller: Caller, all_entries: list[Entry]) -> list[dict[str, Any]]:
+        writing = [entry for entry in all_entries if entry.method in {"POST", "PUT", "DELETE"}]
+        written = await self._transactions.commit(caller, writing)
+        answers = []
+        for entry in all_entries:
+            if entry.method in {"GET", "HEAD"}:
+                answers.append(await self._get(caller, entry))
+            else:
+                answers.append(_written_entry(entry, written.get(entry.index)))
+        return answers
+
+    async def _batch_entry(self, caller: Caller, entry: Entry) -> dict[str, Any]:
+        try:
+            match entry.method:
+                case "GET" | "HEAD":
+                    return await self._get(caller, entry)
+                case "POST":
+                    written = await self._interactions.create(
+                        caller, entry.type, entry.resource or {}, entry.if_none_exist
+                    )
+                    return _written_entry(entry, written)
+                case "PUT":
+                    written = await self._interactions.update(
+                        caller, entry.type, _id(entry), entry.resource or {}, entry.if_match
+                    )
+                    return _written_entry(entry, written)
+                case "DELETE":
+                    stored = await self._interactions.delete(caller, entry.type, _id(entry), entry.if_match)
+                    return _written_entry(entry, Written(stored) if stored else None)
+                case _:
+                    raise InvalidRequest("this method is not supported in a Bundle", code="not-supported")
+        except Refusal as refusal:
+            status = HTTP_STATUS[refusal.category]
+            return {"response": {"status": str(status), "outcome": operation_outcome(refusal)}}
+
+    async def _get(self, caller: Caller, entry: Entry) -> dict[str, Any]:
+        if entry.id is None:
+            result = await self._searching.search(caller, entry.type, entry.parameters)
+            return {"resource": self._searchset(result), "response": {"status": "200"}}
+        if entry.version is not None:
+            stored = await self._interactions.vread(caller, entry.type, entry.id, entry.version)
+        else:
+            stored = await self._interactions.read(caller, entry.type, entry.id)
+        return response_entry("200", stored.reference, stored.version, stored.updated, stored.resource)
+
+    def _searchset(self, result: SearchResult) -> dict[str, Any]:
+        return searchset(
+            self._base_url,
+            [_pair(stored) for stored in result.matches],
+            [_pair(stored) for stored in result.included],
+            total=result.total,
+        )
+
+
+def _pair(stored: Stored) -> tuple[str, dict[str, Any]]:
+    return stored.reference, stored.resource or {}
+
+
+def _id(entry: Entry) -> str:
+    if entry.id is None:
+        raise InvalidRequest("conditional update and delete are not supported", code="not-supported")
+    return entry.id
+
+
+def _written_entry(entry: Entry, written: Written | None) -> dict[str, Any]:
+    if written is None or entry.method == "DELETE":
+        return {"response": {"status": "204"}}
+    stored = written.stored
+    return response_entry("201" if written.created else "200", stored.reference, stored.version, stored.updated)

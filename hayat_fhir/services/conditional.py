@@ -1,0 +1,102 @@
+"""Conditional create and conditional references, safe against races through a claim on the criteria.
+
+https://hl7.org/fhir/R4/http.html#ccreate
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from urllib.parse import parse_qsl
+
+from hayat_fhir.errors import InvalidRequest, PreconditionFailed
+from hayat_fhir.search.conditions import Condition
+from hayat_fhir.search.parameters import SearchParameters
+from hayat_fhir.search.query import parse
+from hayat_fhir.security.callers import Caller, Restriction, Role
+from hayat_fhir.security.policy import Interaction, Policy
+from hayat_fhir.store.claims import Claims
+from hayat_fhir.store.records import Stored
+from hayat_fhir.store.resources import Resources
+
+_LINKABLE = frozenset({"Patient", "ImagingStudy"})
+_LINKED = Restriction(everything=True)
+
+
+class Conditional:
+    """Finds what a criterion names, within what the caller may see."""
+
+    def __init__(
+        self, resources: Resources, claims: Claims, policy: Policy, parameters: SearchParameters, base_url: str
+    ) -> None:
+        self._resources = resources
+        self._claims = claims
+        self._policy = policy
+        self._parameters = parameters
+        self._base_url = base_url
+
+    async def match(self, caller: Caller, type: str, criteria: str) -> Stored | None:
+        """The one resource that meets the criteria, or None.
+
+        Raises:
+            InvalidRequest: The criteria are empty or malformed.
+            PreconditionFailed: Several resources meet them.
+            Forbidden: The caller may not search this type.
+        """
+        restriction = self._visibility(caller, type, criteria)
+        page = await self._resources.find(type, self._condition(type, criteria), restriction, (), 2, None)
+        if len(page.matches) > 1:
+            raise PreconditionFailed("the criteria match several resources", code="multiple-matches")
+        return page.matches[0] if page.matches else None
+
+    async def visible(self, caller: Caller, type: str, criteria: str) -> Stored | None:
+        """The first resource that meets the criteria among those that the caller may read, or None.
+
+        Raises:
+            InvalidRequest: The criteria are malformed.
+            Forbidden: The caller may not read this type.
+        """
+        restriction = self._policy.restriction(caller, Interaction.READ, type)
+        page = await self._resources.find(type, self._condition(type, criteria), restriction, (), 1, None)
+        return page.matches[0] if page.matches else None
+
+    async def claim(self, caller: Caller, type: str, criteria: str, candidate: str) -> str:
+        """The id under which all who race for these criteria create; call after ``match`` found nothing.
+
+        An id is given up, and a new one agreed on, where its holder has been deleted or changed so that it no
+        longer meets the criteria.
+        """
+        name = self._name(caller, type, criteria)
+        id = await self._claims.reserve(name, candidate)
+        if id == candidate:
+            return id
+        holder = await self._resources.read(type, id, Restriction(everything=True, restricted=True))
+        if holder is None or await self.match(caller, type, criteria) is not None:
+            return id
+        return await self._claims.replace(name, id, candidate)
+
+    def _condition(self, type: str, criteria: str) -> Condition:
+        pairs = _pairs(criteria)
+        query = parse(type, pairs, self._parameters, base_url=self._base_url)
+        if not pairs or any(name.startswith("_") and name not in {"_id", "_tag"} for name, _ in pairs):
+            raise InvalidRequest("conditional criteria must be search parameters of the type", code="invalid")
+        return query.condition
+
+    def _visibility(self, caller: Caller, type: str, criteria: str) -> Restriction:
+        """A partner links patients and imaging studies to the site's own by identifier, and by nothing else."""
+        restriction = self._policy.restriction(caller, Interaction.CREATE, type)
+        if caller.role is Role.PARTNER and type in _LINKABLE and {n for n, _ in _pairs(criteria)} == {"identifier"}:
+            return _LINKED
+        return restriction
+
+    def _name(self, caller: Caller, type: str, criteria: str) -> str:
+        """The claim's name: a digest, so that no identifier stands in it; apart for callers who see apart."""
+        scope = "" if self._visibility(caller, type, criteria).everything else caller.subject
+        canonical = "&".join(sorted(f"{name}={value}" for name, value in _pairs(criteria)))
+        return sha256(f"{type}\x1f{scope}\x1f{canonical}".encode()).hexdigest()
+
+
+def _pairs(criteria: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(criteria.removeprefix("?"), keep_blank_values=True, strict_parsing=True, errors="strict")
+    except ValueError as error:
+        raise InvalidRequest("the criteria are not a query string", code="invalid") from error

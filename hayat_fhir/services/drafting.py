@@ -1,0 +1,78 @@
+"""The one way a resource becomes a change: validate, judge, index.
+
+Create, update, delete and each entry of a transaction Bundle all go through here.
+"""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from hayat_fhir.fhir.canonical import same_content
+from hayat_fhir.fhir.validation import Validator
+from hayat_fhir.search.entries import IndexEntries
+from hayat_fhir.search.indexing import Indexer
+from hayat_fhir.security.callers import Caller
+from hayat_fhir.security.policy import Interaction, Policy, is_restricted
+from hayat_fhir.store.records import Change, Resource, Stored
+
+
+def new_id() -> str:
+    """A logical id that nobody can guess and that says nothing about what it names."""
+    return str(uuid4())
+
+
+class Drafting:
+    """Prepares changes; nothing is stored here."""
+
+    def __init__(self, validator: Validator, indexer: Indexer, policy: Policy) -> None:
+        self._validator = validator
+        self._indexer = indexer
+        self._policy = policy
+
+    def put(self, caller: Caller, type: str, id: str, resource: Resource, old: Stored | None) -> Change | None:
+        """The change that stores ``resource`` as ``type/id`` over ``old``; None where nothing would change.
+
+        ``old`` is the current version, a deleted one included, or None where there is none.
+
+        Raises:
+            InvalidRequest: The resource is not valid FHIR R4, or an element cannot be indexed.
+            Forbidden: The caller may not write this.
+            NotFound: The caller may not know of the old version.
+        """
+        self._validator.validate(resource, type=type)
+        resource = {**resource, "id": id}
+        alive = old is not None and not old.deleted
+        interaction = Interaction.UPDATE if alive else Interaction.CREATE
+        compartments = tuple(self._indexer.compartments(resource, id))
+        self._policy.check_write(caller, interaction, type, resource, compartments, old)
+        if alive and old is not None and old.resource is not None and same_content(old.resource, resource):
+            return None
+        return Change(
+            type,
+            id,
+            old.version if old else 0,
+            resource,
+            self._indexer.index(resource, id),
+            compartments,
+            old.source if alive and old is not None else caller.source,
+            is_restricted(resource),
+        )
+
+    def delete(self, caller: Caller, old: Stored) -> Change:
+        """The change that deletes ``old``; its compartments stay, so that it stays hidden from the same people.
+
+        Raises:
+            Forbidden: The caller may not delete this.
+            NotFound: The caller may not know of it.
+        """
+        self._policy.check_write(caller, Interaction.DELETE, old.type, None, (), old)
+        return Change(
+            old.type,
+            old.id,
+            old.version,
+            None,
+            IndexEntries(),
+            old.compartments,
+            old.source,
+            is_restricted(old.resource),
+        )

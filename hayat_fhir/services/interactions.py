@@ -1,0 +1,202 @@
+"""The instance and type interactions of FHIR: read, vread, history, create, update, delete.
+
+https://hl7.org/fhir/R4/http.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hayat_fhir.errors import Conflict, Gone, InvalidRequest, NotFound, PreconditionFailed
+from hayat_fhir.security.callers import UNRESTRICTED, Caller
+from hayat_fhir.security.policy import Interaction, Policy
+from hayat_fhir.services.auditing import Access, Auditing
+from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.drafting import Drafting, new_id
+from hayat_fhir.store.records import Resource, Stored
+from hayat_fhir.store.resources import Resources, VersionConflict
+
+_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The version that is current after a write, and whether the write created the resource or changed it."""
+
+    stored: Stored
+    created: bool = False
+    changed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Versions, newest first, and the version number below which the next page goes on (None: no more)."""
+
+    versions: list[Stored]
+    before: int | None
+
+
+class Interactions:
+    """Each method is one interaction: decided by the policy, done in the store, audited."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        policy: Policy,
+        drafting: Drafting,
+        conditional: Conditional,
+        auditing: Auditing,
+    ) -> None:
+        self._resources = resources
+        self._policy = policy
+        self._drafting = drafting
+        self._conditional = conditional
+        self._auditing = auditing
+
+    async def read(self, caller: Caller, type: str, id: str) -> Stored:
+        """The current version.
+
+        Raises:
+            NotFound: Missing, or outside what the caller may see.
+            Gone: Deleted.
+            Forbidden: The type is outside the caller's role or scopes.
+        """
+        async with self._auditing.access(caller, "read", f"{type}/{id}") as access:
+            restriction = self._policy.restriction(caller, Interaction.READ, type)
+            stored = _present(await self._resources.read(type, id, restriction))
+            access.patients.update(stored.compartments)
+            return stored
+
+    async def vread(self, caller: Caller, type: str, id: str, version: int) -> Stored:
+        """One version, as it was.
+
+        Raises:
+            NotFound: No such version, or outside what the caller may see.
+            Gone: That version is a deletion.
+            Forbidden: The type is outside the caller's role or scopes.
+        """
+        async with self._auditing.access(caller, "vread", f"{type}/{id}/_history/{version}") as access:
+            restriction = self._policy.restriction(caller, Interaction.VREAD, type)
+            stored = _present(await self._resources.vread(type, id, version, restriction))
+            access.patients.update(stored.compartments)
+            return stored
+
+    async def history(
+        self, caller: Caller, type: str, id: str, count: int = 50, before: int | None = None
+    ) -> HistoryPage:
+        """The versions of one resource, newest first, deletions included; each judged by its own compartments.
+
+        Raises:
+            NotFound: No version that the caller may see.
+            Forbidden: The type is outside the caller's role or scopes.
+        """
+        async with self._auditing.access(caller, "history-instance", f"{type}/{id}") as access:
+            restriction = self._policy.restriction(caller, Interaction.HISTORY, type)
+            versions = await self._resources.history(type, id, restriction, limit=count + 1, before=before)
+            if not versions and before is None:
+                raise NotFound("no such resource")
+            page = versions[:count]
+            for version in page:
+                access.patients.update(version.compartments)
+            return HistoryPage(page, page[-1].version if len(versions) > count else None)
+
+    async def create(self, caller: Caller, type: str, resource: Resource, if_none_exist: str | None = None) -> Written:
+        """Store a new resource under a new id; with ``if_none_exist`` only where nothing meets these criteria.
+
+        Raises:
+            InvalidRequest: Not a valid resource, or malformed criteria.
+            PreconditionFailed: Several resources meet the criteria.
+            Forbidden: The caller may not create this.
+        """
+        async with self._auditing.access(caller, "create") as access:
+            for _ in range(_ATTEMPTS):
+                id = new_id()
+                if if_none_exist is not None:
+                    existing = await self._conditional.match(caller, type, if_none_exist)
+                    if existing is not None:
+                        access.touched(existing)
+                        return Written(existing, changed=False)
+                    id = await self._conditional.claim(caller, type, if_none_exist, id)
+                change = self._drafting.put(caller, type, id, resource, None)
+                if change is None:
+                    raise Conflict("a new resource cannot equal an old one")
+                try:
+                    (stored,) = await self._resources.commit([change])
+                except VersionConflict:
+                    continue
+                access.touched(stored)
+                return Written(stored, created=True)
+            raise Conflict("others kept creating the same resource")
+
+    async def update(
+        self, caller: Caller, type: str, id: str, resource: Resource, if_match: int | None = None
+    ) -> Written:
+        """Store ``resource`` as the next version of ``type/id``, or as its first (update as create).
+
+        Equal content makes no new version.
+
+        Raises:
+            InvalidRequest: Not a valid resource, or its id is not ``id``.
+            PreconditionFailed: ``if_match`` is not the current version.
+            NotFound: The caller may not know of the resource.
+            Forbidden: The caller may not write this.
+        """
+        async with self._auditing.access(caller, "update", f"{type}/{id}") as access:
+            if resource.get("id") != id:
+                raise InvalidRequest("the resource's id must equal the id of the URL", expression=[f"{type}.id"])
+            for _ in range(_ATTEMPTS):
+                old = await self._resources.read(type, id, UNRESTRICTED)
+                change = self._drafting.put(caller, type, id, resource, old)
+                _check_match(old, if_match)
+                if change is None and old is not None:
+                    access.patients.update(old.compartments)
+                    return Written(old, changed=False)
+                if change is not None:
+                    try:
+                        (stored,) = await self._resources.commit([change])
+                    except VersionConflict:
+                        continue
+                    _touch_both(access, old, stored)
+                    return Written(stored, created=old is None or old.deleted)
+            raise Conflict("others kept changing the same resource")
+
+    async def delete(self, caller: Caller, type: str, id: str, if_match: int | None = None) -> Stored | None:
+        """Delete, keeping all versions; None where there was nothing that the caller could delete.
+
+        Raises:
+            PreconditionFailed: ``if_match`` is not the current version.
+            Forbidden: The caller may not delete this.
+        """
+        async with self._auditing.access(caller, "delete", f"{type}/{id}") as access:
+            restriction = self._policy.restriction(caller, Interaction.DELETE, type)
+            for _ in range(_ATTEMPTS):
+                old = await self._resources.read(type, id, restriction)
+                if old is None or old.deleted:
+                    return old
+                _check_match(old, if_match)
+                try:
+                    (stored,) = await self._resources.commit([self._drafting.delete(caller, old)])
+                except VersionConflict:
+                    continue
+                access.patients.update(stored.compartments)
+                return stored
+            raise Conflict("others kept changing the same resource")
+
+
+def _present(stored: Stored | None) -> Stored:
+    if stored is None:
+        raise NotFound("no such resource")
+    if stored.deleted:
+        raise Gone("the resource has been deleted")
+    return stored
+
+
+def _check_match(old: Stored | None, if_match: int | None) -> None:
+    if if_match is not None and (old is None or old.version != if_match):
+        raise PreconditionFailed("If-Match does not name the current version")
+
+
+def _touch_both(access: Access, old: Stored | None, new: Stored) -> None:
+    access.patients.update(new.compartments)
+    if old is not None:
+        access.patients.update(old.compartments)

@@ -1,0 +1,137 @@
+"""Imaging studies are a projection of instance rows: rebuilt when a study has been quiet, and on demand.
+
+However many associations push at once, the counts are those of the rows. A study that a partner announced by
+Bundle before its images came is taken over: it keeps its id and its patient.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from hayat_fhir.errors import Conflict, Refusal
+from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.history_bundle import escaped
+from hayat_fhir.services.imaging_study import STUDY_SYSTEM, ImagingStudies
+from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.store.instances import Instance, Instances
+from hayat_fhir.store.records import Stored
+
+_POLL = 0.25
+_ATTEMPTS = 5
+
+
+class Projection:
+    """Turns instance rows into ImagingStudy, Patient and Endpoint."""
+
+    def __init__(
+        self,
+        instances: Instances,
+        interactions: Interactions,
+        conditional: Conditional,
+        builder: ImagingStudies,
+        quiet_seconds: float,
+    ) -> None:
+        self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.imaging")
+        self._instances = instances
+        self._interactions = interactions
+        self._conditional = conditional
+        self._builder = builder
+        self._quiet = timedelta(seconds=quiet_seconds)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Project studies as they become quiet, until ``stop`` is set."""
+        while not stop.is_set():
+            try:
+                for study in await self._instances.pending_studies(datetime.now(UTC) - self._quiet):
+                    await self.project(study)
+            except Refusal as refusal:
+                self._log.warning("projection deferred", code=refusal.issues[0].code)
+            try:
+                await asyncio.wait_for(stop.wait(), _POLL)
+            except TimeoutError:
+                continue
+
+    async def project(self, study: str) -> Stored | None:
+        """Bring the ImagingStudy of a Study Instance UID up to date; None where there is no image of it.
+
+        Raises:
+            Refusal: It cannot be stored; the images stay pending.
+        """
+        instances = await self._instances.of_study(study)
+        if not instances:
+            return None
+        caller = Caller(Role.SITE, "imaging", source=instances[0].peer)
+        endpoint = await self._endpoint(caller)
+        for _ in range(_ATTEMPTS):
+            existing = await self._conditional.match(caller, "ImagingStudy", study_criteria(study))
+            subject = await self._subject(caller, instances[0], existing)
+            accession_system = f"{instances[0].system.removesuffix('/patient')}/accession"
+            resource = self._builder.study(instances, subject, endpoint, accession_system)
+            try:
+                stored = await self._write(caller, resource, existing)
+            except Conflict:
+                continue
+            await self._instances.projected(instances)
+            return stored
+        raise Conflict("others kept changing the same imaging study")
+
+    async def _write(self, caller: Caller, resource: dict[str, Any], existing: Stored | None) -> Stored:
+        if existing is None:
+            study = resource["identifier"][0]["value"].removeprefix("urn:oid:")
+            written = await self._interactions.create(caller, "ImagingStudy", resource, study_criteria(study))
+            if written.created:
+                return written.stored
+            existing = written.stored
+        kept = _taken_over(resource, existing.resource or {})
+        return (
+            await self._interactions.update(
+                caller, "ImagingStudy", existing.id, {**kept, "id": existing.id}, existing.version
+            )
+        ).stored
+
+    async def _subject(self, caller: Caller, instance: Instance, existing: Stored | None) -> str:
+        """The patient: of the study as it stands, else whoever has this patient number, else a new one."""
+        if existing is not None and existing.resource is not None:
+            reference = existing.resource.get("subject", {}).get("reference")
+            if isinstance(reference, str):
+                return reference
+        patient = self._builder.patient(instance)
+        identifier = patient["identifier"][0]
+        criteria = identifier_criteria(identifier["system"], identifier["value"])
+        return (await self._interactions.create(caller, "Patient", patient, criteria)).stored.reference
+
+    async def _endpoint(self, caller: Caller) -> str:
+        endpoint = self._builder.endpoint()
+        identifier = endpoint["identifier"][0]
+        criteria = identifier_criteria(identifier["system"], identifier["value"])
+        owner = Caller(Role.SITE, caller.subject)
+        return (await self._interactions.create(owner, "Endpoint", endpoint, criteria)).stored.reference
+
+
+def identifier_criteria(system: str, value: str) -> str:
+    """``identifier=system|value`` as a query string."""
+    return "identifier=" + quote(f"{escaped(system)}|{escaped(value)}", safe="")
+
+
+def study_criteria(study: str) -> str:
+    """The criteria that name the ImagingStudy of a Study Instance UID."""
+    return identifier_criteria(STUDY_SYSTEM, f"urn:oid:{study}")
+
+
+def _taken_over(resource: dict[str, Any], existing: dict[str, Any]) -> dict[str, Any]:
+    """The projection, with what only others can have said about the study."""
+    known = {(identifier.get("system"), identifier.get("value")) for identifier in resource["identifier"]}
+    others = [i for i in existing.get("identifier", ()) if (i.get("system"), i.get("value")) not in known]
+    kept: dict[str, Any] = {
+        name: existing[name]
+        for name in ("basedOn", "encounter", "note", "reasonCode", "reasonReference", "procedureReference", "meta")
+        if name in existing
+    }
+    return {**kept, **resource, "identifier": [*resource["identifier"], *others]}

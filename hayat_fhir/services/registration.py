@@ -1,0 +1,210 @@
+"""People and partner hospitals are registered: an account with its FHIR resource, a partner with its Organization.
+
+https://hl7.org/fhir/R4/organization.html, https://hl7.org/fhir/R4/endpoint.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from hayat_fhir.errors import Conflict, InvalidRequest, NotFound
+from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.security.passwords import Passwords
+from hayat_fhir.security.scopes import granted
+from hayat_fhir.services.authorization import Authorization
+from hayat_fhir.services.drafting import new_id
+from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.store.accounts import Account, Accounts
+from hayat_fhir.store.partners import Partner, Partners
+
+_SITE = Caller(Role.SITE, "registration")
+_RESOURCE = {Role.DOCTOR: "Practitioner", Role.STAFF: "Practitioner", Role.PATIENT: "Patient"}
+_CONNECTION = "http://terminology.hl7.org/CodeSystem/endpoint-connection-type"
+_AE_TITLE_LENGTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerDetails:
+    """What staff tell about a partner: ``fhir_url`` is its FHIR base; AE title, host and port its DICOM port."""
+
+    name: str
+    fhir_url: str | None = None
+    jwks: dict[str, Any] | None = None
+    jwks_url: str | None = None
+    client_id: str | None = None
+    ae_title: str | None = None
+    host: str | None = None
+    port: int | None = None
+    scopes: tuple[str, ...] = ("system/*.cruds",)
+    patient_id_system: str | None = None
+
+
+class Registration:
+    """Registers accounts and partners. ``patient_id_system`` is the site's own system of patient numbers."""
+
+    def __init__(
+        self,
+        interactions: Interactions,
+        accounts: Accounts,
+        partners: Partners,
+        passwords: Passwords,
+        patient_id_system: str,
+        authorization: Authorization,
+    ) -> None:
+        self._interactions = interactions
+        self._accounts = accounts
+        self._partners = partners
+        self._passwords = passwords
+        self._patient_id_system = patient_id_system
+        self._authorization = authorization
+
+    async def account(self, role: Role, email: str, name: str, password: str) -> Account:
+        """Register a person: the account and the Practitioner or Patient that stands for them.
+
+        Raises:
+            InvalidRequest: The role, e-mail address or password will not do.
+            Conflict: There is an account with this e-mail address.
+        """
+        if role not in _RESOURCE:
+            raise InvalidRequest("the role must be staff, doctor or patient", code="value")
+        if email.count("@") != 1 or not all(email.split("@")):
+            raise InvalidRequest("this is not an e-mail address", code="value")
+        self._passwords.check(password, email=email, name=name)
+        password_hash = await asyncio.to_thread(self._passwords.hash, password)
+        if await self._accounts.by_email(email) is not None:
+            raise Conflict("there is an account with this e-mail address", code="duplicate")
+        resource = {
+            "resourceType": _RESOURCE[role],
+            "active": True,
+            "name": [{"text": name}],
+            "telecom": [{"system": "email", "value": email}],
+        }
+        written = await self._interactions.create(_SITE, _RESOURCE[role], resource)
+        account = Account(
+            id=new_id(),
+            role=role,
+            email=email,
+            name=name,
+            password_hash=password_hash,
+            reference=written.stored.reference,
+        )
+        await self._accounts.add(account)
+        return account
+
+    async def partner(self, details: PartnerDetails) -> Partner:
+        """Register a partner hospital or PACS: Organization, Endpoints, OAuth client and DICOM peer in one.
+
+        Raises:
+            InvalidRequest: A detail is missing or malformed.
+            Conflict: There is a partner with this name, client id or AE title.
+        """
+        _check(details)
+        organization = await self._interactions.create(
+            _SITE, "Organization", {"resourceType": "Organization", "active": True, "name": details.name}
+        )
+        id = organization.stored.id
+        fhir_url = details.fhir_url.rstrip("/") if details.fhir_url else None
+        partner = Partner(
+            id=id,
+            name=details.name,
+            client_id=details.client_id or fhir_url or id,
+            jwks=details.jwks,
+            jwks_url=details.jwks_url,
+            fhir_url=fhir_url,
+            ae_title=details.ae_title,
+            host=details.host,
+            port=details.port,
+            scopes=details.scopes,
+            patient_id_system=details.patient_id_system or self._patient_ids_of(fhir_url),
+        )
+        try:
+            await self._partners.add(partner)
+        except Conflict:
+            await self._interactions.delete(_SITE, "Organization", id)
+            raise
+        if fhir_url:
+            endpoint = _endpoint(details.name, fhir_url, f"Organization/{id}")
+            await self._interactions.create(_SITE, "Endpoint", endpoint)
+        return partner
+
+    async def disable_account(self, email: str) -> None:
+        """Shut an account out.
+
+        Raises:
+            NotFound: No such account.
+        """
+        account = await self._accounts.by_email(email)
+        if account is None or not await self._accounts.disable(account.id):
+            raise NotFound("no such account")
+
+    async def token_for_account(self, email: str) -> str:
+        """A token of an account.
+
+        Raises:
+            NotFound: No such account, or a disabled one.
+        """
+        account = await self._accounts.by_email(email)
+        if account is None or account.disabled:
+            raise NotFound("no such account")
+        return self._authorization.token_for_account(account)
+
+    async def token_for_partner(self, id: str, scopes: Sequence[str] | None = None) -> str:
+        """A token of a partner, with these scopes as far as it is registered for them, or all.
+
+        Raises:
+            NotFound: No such partner, or a disabled one.
+            InvalidRequest: None of the scopes is the partner's.
+        """
+        partner = await self._partners.by_id(id)
+        if partner is None or partner.disabled:
+            raise NotFound("no such partner")
+        allowed = granted(scopes or partner.scopes, partner.scopes)
+        if not allowed:
+            raise InvalidRequest("none of these scopes is the partner's", code="value")
+        return self._authorization.token_for_partner(partner, allowed)
+
+    async def disable_partner(self, id: str) -> None:
+        """Shut a partner out.
+
+        Raises:
+            NotFound: No such partner.
+        """
+        if not await self._partners.disable(id):
+            raise NotFound("no such partner")
+
+    def _patient_ids_of(self, fhir_url: str | None) -> str:
+        """The system of a partner's patient numbers: derived from its URL; a PACS without one uses the site's own."""
+        return f"{fhir_url.removesuffix('/fhir')}/identifier/patient" if fhir_url else self._patient_id_system
+
+
+def _check(details: PartnerDetails) -> None:
+    """Raise InvalidRequest where a detail will not do."""
+    for url in (details.fhir_url, details.jwks_url):
+        if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
+            raise InvalidRequest("a partner's URL must be http or https with a host", code="value")
+    if details.jwks is not None and details.jwks_url is not None:
+        raise InvalidRequest("give either a key set or its URL", code="value")
+    if details.ae_title is not None:
+        title = details.ae_title
+        printable = title.isascii() and title.isprintable() and "\\" not in title
+        if not printable or title != title.strip() or not 1 <= len(title) <= _AE_TITLE_LENGTH:
+            raise InvalidRequest("an AE title has 1 to 16 printable ASCII characters (PS3.5 6.2)", code="value")
+        if details.host is None or details.port is None:
+            raise InvalidRequest("a DICOM peer needs AE title, host and port", code="required")
+
+
+def _endpoint(name: str, fhir_url: str, organization: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Endpoint",
+        "status": "active",
+        "connectionType": {"system": _CONNECTION, "code": "hl7-fhir-rest"},
+        "name": name,
+        "managingOrganization": {"reference": organization},
+        "payloadType": [{"text": "FHIR R4"}],
+        "payloadMimeType": ["application/fhir+json"],
+        "address": fhir_url,
+    }

@@ -1,0 +1,150 @@
+"""The search interaction: matches, includes, totals and pages, each within what the caller may see.
+
+https://hl7.org/fhir/R4/search.html
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from hayat_fhir.errors import Forbidden, TooLarge
+from hayat_fhir.search.conditions import AnyKey
+from hayat_fhir.search.cursor import decode, encode
+from hayat_fhir.search.indexing import Indexer
+from hayat_fhir.search.parameters import SearchParameters
+from hayat_fhir.search.query import Include, Query, parse
+from hayat_fhir.search.reference import reference_key
+from hayat_fhir.security.callers import Caller, Restriction
+from hayat_fhir.security.policy import Interaction, Policy
+from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.store.records import Stored
+from hayat_fhir.store.resources import Resources
+
+_MOST_INCLUDED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """One page. ``cursor`` continues it (None: the last page); ``total`` is None unless it was asked for or free."""
+
+    query: Query
+    matches: list[Stored]
+    included: list[Stored] = field(default_factory=list)
+    total: int | None = None
+    cursor: str | None = None
+
+
+class Searching:
+    """Finds resources of one type, and what is included with them."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        policy: Policy,
+        parameters: SearchParameters,
+        indexer: Indexer,
+        auditing: Auditing,
+        secret: bytes,
+        base_url: str,
+    ) -> None:
+        self._resources = resources
+        self._policy = policy
+        self._parameters = parameters
+        self._indexer = indexer
+        self._auditing = auditing
+        self._secret = secret
+        self._base_url = base_url
+
+    async def search(
+        self, caller: Caller, type: str, pairs: Sequence[tuple[str, str]], *, lenient: bool = False
+    ) -> SearchResult:
+        """One page of the resources that meet the parameters.
+
+        Raises:
+            InvalidRequest: An unknown parameter (unless ``lenient``), modifier or value, or a foreign cursor.
+            Forbidden: The type is outside the caller's role or scopes.
+            TooLarge: More is to be included than one answer can hold.
+        """
+        async with self._auditing.access(caller, "search-type", query=f"{type}?{urlencode(pairs)}") as access:
+            restriction = self._policy.restriction(caller, Interaction.SEARCH, type)
+            now = round(time.time() * 1000)
+            query = parse(type, pairs, self._parameters, base_url=self._base_url, now=now, lenient=lenient)
+            result = await self._page(caller, query, restriction)
+            for stored in (*result.matches, *result.included):
+                access.patients.update(stored.compartments)
+            return result
+
+    async def _page(self, caller: Caller, query: Query, restriction: Restriction) -> SearchResult:
+        if query.summary == "count":
+            counted = await self._resources.count(query.type, query.condition, restriction)
+            return SearchResult(query, [], total=counted)
+        binding = _binding(caller, query)
+        after = decode(self._secret, binding, query.cursor) if query.cursor else None
+        page = await self._resources.find(query.type, query.condition, restriction, query.sort, query.count, after)
+        total: int | None = None
+        if after is None and page.next is None:
+            total = len(page.matches)
+        elif query.total != "none":
+            total = await self._resources.count(query.type, query.condition, restriction)
+        return SearchResult(
+            query,
+            page.matches,
+            await self._included(caller, query, page.matches),
+            total,
+            encode(self._secret, binding, page.next) if page.next is not None else None,
+        )
+
+    async def _included(self, caller: Caller, query: Query, matches: list[Stored]) -> list[Stored]:
+        seen = {stored.reference for stored in matches}
+        included: list[Stored] = []
+        for stored in [
+            *await self._forward(caller, query.includes, matches),
+            *await self._backward(caller, query.revincludes, matches),
+        ]:
+            if stored.reference not in seen:
+                seen.add(stored.reference)
+                included.append(stored)
+        return included
+
+    async def _forward(self, caller: Caller, includes: Sequence[Include], matches: list[Stored]) -> list[Stored]:
+        wanted: dict[str, None] = {}
+        for include in includes:
+            for stored in matches:
+                if stored.type != include.source or stored.resource is None:
+                    continue
+                for reference in self._indexer.references(stored.resource, include.parameter):
+                    if include.target is None or reference.startswith(f"{include.target}/"):
+                        wanted[reference] = None
+        if len(wanted) > _MOST_INCLUDED:
+            raise TooLarge("too much to include; ask for a smaller _count", code="too-costly")
+        return await self._resources.read_many(list(wanted), lambda type: self._visible(caller, type))
+
+    async def _backward(self, caller: Caller, includes: Sequence[Include], matches: list[Stored]) -> list[Stored]:
+        found: list[Stored] = []
+        for include in includes:
+            targets = [m for m in matches if include.target is None or m.type == include.target]
+            restriction = self._visible(caller, include.source)
+            if not targets or restriction is None:
+                continue
+            keys = tuple(reference_key(include.parameter, target.reference) for target in targets)
+            page = await self._resources.find(include.source, AnyKey(keys), restriction, (), _MOST_INCLUDED + 1, None)
+            found += page.matches
+            if len(found) > _MOST_INCLUDED:
+                raise TooLarge("too much to include; ask for a smaller _count", code="too-costly")
+        return found
+
+    def _visible(self, caller: Caller, type: str) -> Restriction | None:
+        """What of an included type the caller may see; None where the whole type is outside their scope."""
+        try:
+            return self._policy.restriction(caller, Interaction.SEARCH, type)
+        except Forbidden:
+            return None
+
+
+def _binding(caller: Caller, query: Query) -> bytes:
+    """What a page cursor is bound to: who asked, with which scopes, and what."""
+    parts = [caller.subject, caller.role, *sorted(caller.scopes), query.type, urlencode(query.pairs)]
+    return "\x1f".join(parts).encode()

@@ -1,0 +1,149 @@
+"""The settings of one site: the only reader of the environment.
+
+Every setting is an environment variable ``HAYAT_<NAME>``. A name that is not known, and a combination that would
+open the site to the world, stop the start.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hayat_fhir.errors import ConfigurationError
+
+PREFIX = "HAYAT_"
+_OTHERS = 0o007
+
+
+class Settings(BaseSettings):
+    """All settings, checked and frozen."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    site_name: str = Field("Hayat", min_length=1, max_length=100)
+    """The hospital's name, as partners and audit events show it."""
+    http_host: str = "127.0.0.1"
+    http_port: int = Field(8000, ge=1, le=65535)
+    base_url: str = ""
+    """The site's URL as others reach it, without a path; default ``http://<host>:<port>``."""
+    dicom_host: str = "127.0.0.1"
+    dicom_port: int = Field(11112, ge=1, le=65535)
+    ae_title: str = Field("HAYAT", pattern=r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
+    data_dir: Path = Path("data")
+    workers: int = Field(1, ge=1, le=64)
+    """API processes."""
+    mongodb_url: SecretStr | None = None
+    """A replica set of MongoDB; without it the site runs an embedded mongod in its data directory."""
+    patient_id_system: str = ""
+    """The identifier system of this site's patient numbers; default ``<base_url>/identifier/patient``."""
+    time_zone: str | None = None
+    """IANA name of the zone in which the site's devices keep time; without it DICOM times stay dates."""
+    access_token_seconds: int = Field(300, ge=10, le=3600)
+    study_quiet_seconds: float = Field(1.0, ge=0, le=600)
+    """How long no image of a study must arrive before its ImagingStudy is rebuilt."""
+    first_staff_email: str | None = None
+    first_staff_password: SecretStr | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None and value not in available_timezones():
+            raise ValueError("not a time zone of the IANA database")
+        return value
+
+    @field_validator("mongodb_url")
+    @classmethod
+    def _guarded_mongodb(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None:
+            return None
+        parts = urlsplit(value.get_secret_value())
+        if parts.scheme not in {"mongodb", "mongodb+srv"}:
+            raise ValueError("must begin with mongodb:// or mongodb+srv://")
+        if "@" not in parts.netloc and not all(_is_loopback(host) for host in parts.netloc.split(",")):
+            raise ValueError("a MongoDB on another machine needs a user and a password")
+        return value
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        base = urlsplit(self.site_url)
+        if base.scheme not in {"http", "https"} or not base.hostname or base.path.strip("/") or base.query:
+            raise ValueError("HAYAT_BASE_URL must be http(s)://host[:port] without a path")
+        if base.scheme == "http" and not _is_loopback(base.netloc):
+            raise ValueError("HAYAT_BASE_URL must be https, unless it is of this machine")
+        if not _is_loopback(self.http_host) and base.scheme != "https":
+            raise ValueError("HAYAT_HTTP_HOST beyond this machine needs a TLS proxy and an https HAYAT_BASE_URL")
+        if (self.first_staff_email is None) != (self.first_staff_password is None):
+            raise ValueError("HAYAT_FIRST_STAFF_EMAIL and HAYAT_FIRST_STAFF_PASSWORD go together")
+        return self
+
+    @property
+    def site_url(self) -> str:
+        """The site's URL, without a slash at the end."""
+        host = f"[{self.http_host}]" if ":" in self.http_host else self.http_host
+        return self.base_url.rstrip("/") or f"http://{host}:{self.http_port}"
+
+    @property
+    def fhir_url(self) -> str:
+        """The base URL of the FHIR door."""
+        return f"{self.site_url}/fhir"
+
+    @property
+    def own_patient_id_system(self) -> str:
+        """The identifier system of this site's patient numbers."""
+        return self.patient_id_system or f"{self.site_url}/identifier/patient"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """Where the site's keys are."""
+        return self.data_dir / "secrets"
+
+    def environment(self) -> dict[str, str]:
+        """The environment for a child process: this one's, with these settings."""
+        own = {
+            "HAYAT_HTTP_PORT": str(self.http_port),
+            "HAYAT_DICOM_PORT": str(self.dicom_port),
+            "HAYAT_DATA_DIR": str(self.data_dir),
+        }
+        if self.mongodb_url is not None:
+            own["HAYAT_MONGODB_URL"] = self.mongodb_url.get_secret_value()
+        return {**os.environ, **own}
+
+
+def load(**overrides: Any) -> Settings:  # noqa: ANN401 - settings of any type
+    """The settings of the environment; ``overrides`` that are None do not count.
+
+    Raises:
+        ConfigurationError: A setting is unknown, malformed or unsafe; the message names it, never its value.
+    """
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            raise ConfigurationError(f"{name}: no such setting")
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        finding = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        setting = f"{PREFIX}{str(finding['loc'][0]).upper()}: " if finding["loc"] else ""
+        raise ConfigurationError(f"{setting}{finding['msg'].removeprefix('Value error, ')}") from error
+    data_dir = settings.data_dir.absolute()
+    if data_dir.exists() and data_dir.stat().st_mode & _OTHERS:
+        raise ConfigurationError(f"HAYAT_DATA_DIR: {data_dir} must not be open to other users (chmod o-rwx)")
+    return settings.model_copy(update={"data_dir": data_dir})
+
+
+def _is_loopback(host: str) -> bool:
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == "localhost":
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False

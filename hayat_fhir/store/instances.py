@@ -1,0 +1,209 @@
+"""Image instances: one row for each SOP instance, the atom from which imaging studies are projected.
+
+``instances``: ``{_id: SOP Instance UID, study, series, .., blob, sha256, pending}``. ``studies``: who the patient of
+a study is, decided by its first image. ``quarantine``: what contradicts either, with its bytes.
+The DICOM door writes from threads; the worker and the API read from their event loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pymongo import ASCENDING, IndexModel
+from pymongo.database import Database as SyncDatabase
+from pymongo.errors import DuplicateKeyError
+
+from hayat_fhir.store.database import Database
+from hayat_fhir.store.faults import answered
+
+_INDEXES = [
+    IndexModel([("study", ASCENDING), ("series", ASCENDING)], name="study"),
+    IndexModel([("blob", ASCENDING)], name="blob"),
+    IndexModel(
+        [("pending", ASCENDING), ("study", ASCENDING)], name="pending", partialFilterExpression={"pending": True}
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One image as it was received. ``sha256`` and ``size`` are of the data set's bytes as they travelled.
+
+    ``peer`` is the partner that sent it, ``system`` the identifier system of its patient number, ``blob`` the key of
+    its file, ``offset`` where the data set begins in it, ``attributes`` the DICOM JSON of its header.
+    """
+
+    uid: str
+    study: str
+    series: str
+    sop_class: str
+    transfer_syntax: str
+    sha256: str
+    size: int
+    blob: str
+    offset: int
+    peer: str
+    system: str
+    patient_id: str
+    received: datetime
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+class IncomingInstances:
+    """The writing side, for the threads of the DICOM door."""
+
+    def __init__(self, database: SyncDatabase[dict[str, Any]]) -> None:
+        self._rows = database["instances"]
+        self._studies = database["studies"]
+        self._quarantine = database["quarantine"]
+
+    def prepare(self) -> None:
+        """Make the indexes.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            self._rows.create_indexes(_INDEXES)
+            self._quarantine.create_index("blob")
+
+    def digest_of(self, uid: str) -> str | None:
+        """The SHA-256 of the instance with this UID; None where there is none.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            row = self._rows.find_one({"_id": uid}, {"sha256": True})
+        return None if row is None else str(row["sha256"])
+
+    def patient_of_study(self, study: str, system: str, patient_id: str) -> tuple[str, str]:
+        """Whose study this is, as (system, patient number): whoever its first image named.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            try:
+                self._studies.insert_one({"_id": study, "system": system, "patient_id": patient_id})
+            except DuplicateKeyError:
+                row = self._studies.find_one({"_id": study}) or {}
+                return str(row.get("system", system)), str(row.get("patient_id", patient_id))
+        return system, patient_id
+
+    def add(self, instance: Instance) -> bool:
+        """Make the row durable; False where there is one with this UID already.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        row = asdict(instance)
+        with answered():
+            try:
+                self._rows.insert_one({"_id": row.pop("uid"), **row, "pending": True})
+            except DuplicateKeyError:
+                return False
+        return True
+
+    def quarantine(self, instance: Instance, reason: str) -> None:
+        """Keep an image that contradicts what is stored; the same one again changes nothing.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        row = {**asdict(instance), "reason": reason}
+        with answered():
+            self._quarantine.update_one(
+                {"uid": instance.uid, "sha256": instance.sha256, "reason": reason},
+                {"$setOnInsert": row},
+                upsert=True,
+            )
+
+    def is_quarantined(self, uid: str, sha256: str) -> bool:
+        """Whether these bytes under this UID are in quarantine already.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            return self._quarantine.find_one({"uid": uid, "sha256": sha256}, {"_id": True}) is not None
+
+    def knows(self, blob: str) -> bool:
+        """Whether a row names this file.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            named = self._rows.find_one({"blob": blob}, {"_id": True})
+            return named is not None or self._quarantine.find_one({"blob": blob}, {"_id": True}) is not None
+
+
+class Instances:
+    """The reading side, for the worker and the API."""
+
+    def __init__(self, database: Database) -> None:
+        self._rows = database.collection("instances")
+        self._quarantine = database.collection("quarantine")
+
+    async def get(self, uid: str) -> Instance | None:
+        """The instance with this UID, or None.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            row = await self._rows.find_one({"_id": uid})
+        return None if row is None else _instance(row)
+
+    async def of_study(self, study: str) -> list[Instance]:
+        """All instances of a study, by series and UID.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            rows = await self._rows.find({"study": study}).sort([("series", 1), ("_id", 1)]).to_list(None)
+        return [_instance(row) for row in rows]
+
+    async def pending_studies(self, quiet_since: datetime) -> list[str]:
+        """Studies with images that are not projected yet, and none received after ``quiet_since``.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        stages: list[dict[str, Any]] = [
+            {"$match": {"pending": True}},
+            {"$group": {"_id": "$study", "last": {"$max": "$received"}}},
+            {"$match": {"last": {"$lte": quiet_since}}},
+            {"$sort": {"last": 1}},
+        ]
+        with answered():
+            return [str(row["_id"]) async for row in self._rows.aggregate(stages)]
+
+    async def projected(self, instances: list[Instance]) -> None:
+        """Mark instances as projected.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            uids = [instance.uid for instance in instances]
+            await self._rows.update_many({"_id": {"$in": uids}}, {"$set": {"pending": False}})
+
+    async def quarantined(self, limit: int = 100) -> list[dict[str, Any]]:
+        """What is in quarantine, newest first: UID, reason, peer and time.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        shown = {"uid": True, "reason": True, "peer": True, "received": True, "study": True}
+        with answered():
+            return await self._quarantine.find({}, shown).sort("received", -1).limit(limit).to_list(limit)
+
+
+def _instance(row: dict[str, Any]) -> Instance:
+    row.pop("pending", None)
+    return Instance(uid=row.pop("_id"), **row)
