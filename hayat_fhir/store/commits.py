@@ -1,9 +1,9 @@
 """How versions are written.
 
-One change needs no transaction of MongoDB. A new resource is one insert; otherwise the old version goes into the history, then the current document is
-replaced on condition that it still has the expected version. A crash between the two leaves a row that says
-what the current document says, and that readers skip. Several changes put all old versions into the history
-first, and replace and insert in one transaction.
+One change needs no transaction of MongoDB. A new resource is one insert. Otherwise the old version goes into
+the history, then the current document is replaced on condition that it still has the expected version. A crash
+between the two leaves a row that says what the current document says, and that readers skip. Several changes
+put all old versions into the history first, and replace and insert in one transaction.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo import ReplaceOne
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from hayat_fhir.errors import Conflict, Unavailable
@@ -90,8 +90,7 @@ class Commits:
         )
         if current is None:
             raise VersionConflict(0)
-        history = await self._database.prepared(change.type + HISTORY)
-        await _keep(history, [current])
+        await self._inserts(change.type + HISTORY).insert(to_history(current))
         document = to_document(change, later_of(now(), current["updated"]))
         done = await collection.replace_one({"_id": change.id, "version": change.expected}, document)
         if done.matched_count == 0:
@@ -162,12 +161,7 @@ class Commits:
 async def _keep(history: Collection, current: Sequence[Mapping[str, Any]]) -> None:
     """Write history rows; one that is there already says the same."""
     try:
-        if len(current) == 1:
-            await history.insert_one(to_history(current[0]))
-        elif current:
-            await history.insert_many([to_history(document) for document in current], ordered=False)
-    except DuplicateKeyError:
-        return
+        await history.insert_many([to_history(document) for document in current], ordered=False)
     except BulkWriteError as error:
         if any(fault["code"] != _DUPLICATE_KEY for fault in (error.details or {}).get("writeErrors", [{"code": 0}])):
             raise

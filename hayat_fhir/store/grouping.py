@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from pymongo.errors import BulkWriteError, PyMongoError
+from bson.errors import BSONError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from hayat_fhir.errors import Refusal, Unavailable
 from hayat_fhir.store.database import Database
@@ -79,14 +80,18 @@ class GroupedInserts:
         """What became of each document; where none could be sent, the same refusal for all."""
         try:
             collection = await self._database.prepared(self._collection)
-            await collection.insert_many(documents, ordered=False)
+            if len(documents) == 1:
+                await collection.insert_one(documents[0])
+            else:
+                await collection.insert_many(documents, ordered=False)
         except Refusal as refusal:
             return [refusal] * len(documents)
+        except DuplicateKeyError:
+            return [False]
         except BulkWriteError as error:
             return _outcomes(error, len(documents))
-        except (PyMongoError, ValueError, OverflowError) as error:
-            refusal = refusal_for(error) or Unavailable("the database cannot do this now")
-            return [refusal] * len(documents)
+        except (PyMongoError, BSONError, ValueError, ArithmeticError) as error:
+            return [refusal_for(error) or Unavailable("the database cannot do this now")] * len(documents)
         return [True] * len(documents)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 
@@ -39,9 +40,10 @@ async def test_one_bad_event_harms_no_other(database: Database, change: MakeChan
     """An event that cannot be stored fails for its own caller only."""
     log = AuditLog(database)
     good = [log.append(change(f"{n}", type="AuditEvent")) for n in range(10)]
-    bad = log.append(change("bad", type="AuditEvent", resource={"text": "\ud800"}))
-    outcomes = await asyncio.gather(*good[:5], bad, *good[5:], return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes if outcome is not None] == [InvalidRequest]
+    values = ["\ud800", 2**70, Decimal("1." + "1" * 40), object()]
+    bad = [log.append(change(f"bad-{n}", type="AuditEvent", resource={"x": x})) for n, x in enumerate(values)]
+    outcomes = await asyncio.gather(*good[:5], *bad, *good[5:], return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes if outcome is not None] == [InvalidRequest] * len(bad)
     assert await database.collection("AuditEvent").count_documents({}) == 10
 
 
