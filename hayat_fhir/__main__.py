@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from hayat_fhir.security.callers import Role
     from hayat_fhir.settings import Settings
 
-app = typer.Typer(help="Hayat FHIR: one hospital's interoperability server.", no_args_is_help=True)
+app = typer.Typer(
+    help="Hayat FHIR: one hospital's interoperability server.", no_args_is_help=True, pretty_exceptions_enable=False
+)
 account = typer.Typer(help="Accounts of people.", no_args_is_help=True)
 partner = typer.Typer(help="Partner hospitals and DICOM peers.", no_args_is_help=True)
 app.add_typer(account, name="account")

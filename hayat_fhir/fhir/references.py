@@ -43,7 +43,7 @@ def references(resource: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]
     while stack:
         node = stack.pop()
         if isinstance(node, list):
-            stack.extend(reversed(node))
+            stack.extend(child for child in reversed(node) if isinstance(child, dict | list))
             continue
         text = node.get("reference")
         if isinstance(text, str):
