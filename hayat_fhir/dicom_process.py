@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -21,13 +21,15 @@ from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.ingest import Ingest
-from hayat_fhir.settings import Settings
 from hayat_fhir.store.audit_events import AuditLog
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import connect, connect_sync
 from hayat_fhir.store.instances import IncomingInstances
 from hayat_fhir.store.mongod import running_url
 from hayat_fhir.store.partners import peers
+
+if TYPE_CHECKING:
+    from hayat_fhir.settings import Settings
 
 _PATIENCE = 10.0
 

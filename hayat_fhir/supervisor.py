@@ -17,11 +17,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from hayat_fhir.errors import ConfigurationError
-from hayat_fhir.settings import Settings
 from hayat_fhir.store.mongod import EmbeddedMongod
+
+if TYPE_CHECKING:
+    from hayat_fhir.settings import Settings
 
 _TICK = 0.1
 _FIRST_PAUSE = 0.2

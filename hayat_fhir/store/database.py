@@ -17,6 +17,7 @@ from bson.decimal128 import Decimal128
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import MongoClient
 from pymongo.database import Database as SyncDatabase
+from pymongo.errors import AutoReconnect
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -78,6 +79,31 @@ class Database:
         if found is None:
             found = self._collections[name] = self._database[name]
         return found
+
+    async def find_one(self, name: str, criteria: Document) -> Document | None:
+        """The first document of a collection that meets the criteria, without its ``index``.
+
+        The command is sent as it is: this is the path of every FHIR read, and a cursor of the driver costs as
+        much as the rest of it. Where the connection breaks, the driver's own retry takes over.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        command = {
+            "find": name,
+            "filter": criteria,
+            "projection": {"index": False},
+            "limit": 1,
+            "singleBatch": True,
+            "readConcern": READ_CONCERN.document,
+        }
+        with answered():
+            try:
+                reply = await self._database.command(command, codec_options=CODEC_OPTIONS)
+            except AutoReconnect:
+                return await self.collection(name).find_one(criteria, {"index": False})
+        batch = reply["cursor"]["firstBatch"]
+        return batch[0] if batch else None
 
     async def prepared(self, name: str) -> Collection:
         """The collection, existing and with its indexes: call before the first write.

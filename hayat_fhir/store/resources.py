@@ -51,8 +51,7 @@ class Resources:
         admitted = visible(restriction)
         if admitted is None:
             return None
-        with answered():
-            document = await self._database.collection(type).find_one({"_id": id, **admitted}, WITHOUT_INDEX)
+        document = await self._database.find_one(type, {"_id": id, **admitted})
         return None if document is None else from_document(type, document)
 
     async def read_many(
@@ -98,12 +97,9 @@ class Resources:
         admitted = visible(restriction)
         if admitted is None:
             return None
-        with answered():
-            current = {"_id": id, "version": version, **admitted}
-            document = await self._database.collection(type).find_one(current, WITHOUT_INDEX)
-            if document is None:
-                earlier = {"_id": {"id": id, "v": version}, **admitted}
-                document = await self._database.collection(type + HISTORY).find_one(earlier)
+        document = await self._database.find_one(type, {"_id": id, "version": version, **admitted})
+        if document is None:
+            document = await self._database.find_one(type + HISTORY, {"_id": {"id": id, "v": version}, **admitted})
         return None if document is None else from_document(type, document)
 
     async def history(
