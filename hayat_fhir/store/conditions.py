@@ -23,6 +23,7 @@ from hayat_fhir.search.conditions import (
     Updated,
 )
 from hayat_fhir.security.callers import Restriction
+from hayat_fhir.store.documents import source_mark
 
 Filter = dict[str, Any]
 
@@ -35,14 +36,10 @@ def visible(restriction: Restriction) -> Filter | None:
     criteria: Filter = {} if restriction.restricted else {"restricted": False}
     if restriction.everything:
         return criteria
-    ways: list[Filter] = []
-    if restriction.compartments:
-        ways.append({"compartments": {"$in": sorted(restriction.compartments)}})
-    if restriction.sources:
-        ways.append({"source": {"$in": sorted(restriction.sources)}})
-    if not ways:
+    admitted = [*restriction.compartments, *map(source_mark, restriction.sources)]
+    if not admitted:
         return None
-    return {**criteria, **(ways[0] if len(ways) == 1 else {"$or": ways})}
+    return {**criteria, "compartments": admitted[0] if len(admitted) == 1 else {"$in": admitted}}
 
 
 def matching(condition: Condition, restriction: Restriction, keys: str = "index.keys") -> Filter | None:

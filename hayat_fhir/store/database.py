@@ -11,9 +11,11 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
+import bson
 import pymongo
 from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
 from bson.decimal128 import Decimal128
+from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import MongoClient
 from pymongo.database import Database as SyncDatabase
@@ -47,6 +49,7 @@ class _DecimalCodec(TypeCodec):
 
 
 CODEC_OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True, type_registry=TypeRegistry([_DecimalCodec()]))
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 _INDEX_PATIENCE = 3600.0
 """Seconds that the indexes of a large database may take at start."""
 
@@ -99,11 +102,11 @@ class Database:
         }
         with answered():
             try:
-                reply = await self._database.command(command, codec_options=CODEC_OPTIONS)
+                reply = await self._database.command(command, codec_options=_RAW)
             except AutoReconnect:
                 return await self.collection(name).find_one(criteria, {"index": False})
         batch = reply["cursor"]["firstBatch"]
-        return batch[0] if batch else None
+        return bson.decode(batch[0].raw, CODEC_OPTIONS) if batch else None
 
     async def prepared(self, name: str) -> Collection:
         """The collection, existing and with its indexes: call before the first write.

@@ -5,6 +5,9 @@ Current version, collection ``<Type>``::
     {_id, version, updated, deleted, restricted, compartments, source?, resource,
      index: {keys, strings, ranges: [{p, lo, hi}], date, order, wide?}}
 
+``compartments`` ends with ``source:<source>`` where there is a source: what a caller may see is then one
+question to one index.
+
 Earlier version, collection ``<Type>_history``: the same without ``index``, and ``_id: {id, v}``.
 """
 
@@ -39,6 +42,11 @@ def now() -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+def source_mark(source: str) -> str:
+    """What stands for a source among the compartments; no reference looks like it."""
+    return f"source:{source}"
+
+
 def to_document(change: Change, updated: datetime) -> Document:
     """The current version that this change makes."""
     version = change.expected + 1
@@ -52,6 +60,7 @@ def to_document(change: Change, updated: datetime) -> Document:
     }
     if change.source is not None:
         document["source"] = change.source
+        document["compartments"].append(source_mark(change.source))
     if change.resource is not None:
         document["resource"] = _stamped(change.resource, change.id, version, updated)
         document["index"] = _index(change.entries)
@@ -68,14 +77,16 @@ def to_history(document: Mapping[str, Any]) -> Document:
 def from_document(type: str, document: Document) -> Stored:
     """The version in this document, current or earlier."""
     id = document["_id"]
+    source = document.get("source")
+    compartments = document["compartments"]
     return Stored(
         type,
         id if id.__class__ is str else id["id"],
         document["version"],
         document["updated"],
         document.get("resource"),
-        tuple(document["compartments"]),
-        document.get("source"),
+        tuple(compartments if source is None else compartments[:-1]),
+        source,
     )
 
 

@@ -23,11 +23,6 @@ def indexes_of(collection: str) -> list[IndexModel]:
 _RESOURCE_INDEXES = [
     IndexModel([(_KEYS, ASCENDING), (_DATE, ASCENDING), ("_id", ASCENDING)], name="keys"),
     IndexModel([("compartments", ASCENDING), (_DATE, ASCENDING), ("_id", ASCENDING)], name="compartments"),
-    IndexModel(
-        [("source", ASCENDING), (_DATE, ASCENDING), ("_id", ASCENDING)],
-        name="source",
-        partialFilterExpression={"source": {"$exists": True}},
-    ),
     IndexModel([(_DATE, ASCENDING), ("_id", ASCENDING)], name="date"),
     IndexModel(
         [("index.wide", ASCENDING), (_DATE, ASCENDING), ("_id", ASCENDING)],
