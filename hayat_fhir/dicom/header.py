@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
-from pydicom import dcmread
+from pydicom import config, dcmread
 from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.errors import InvalidDicomError
@@ -21,6 +21,10 @@ from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, UID
 
 from hayat_fhir.errors import InvalidRequest
+
+# pydicom would warn of values that break their VR's rules; what matters of them is checked here, and data from
+# other hospitals is kept as it is.
+config.settings.reading_validation_mode = config.IGNORE
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _LONGEST_UID = 64

@@ -116,6 +116,7 @@ class Door:
             server_class=DoorServer,
             request_handler=handler(self._admits),
         )
+        ae._servers.append(self._server)
         threading.Thread(target=self._server.serve_forever, name="accept", daemon=True).start()
 
     def stop(self) -> None:

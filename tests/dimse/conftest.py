@@ -1,0 +1,102 @@
+"""A DICOM door on a free port, with its database, image store and one known peer."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.dataset import FileDataset
+from pydicom.uid import generate_uid
+from pynetdicom import AE
+
+from hayat_fhir import definitions
+from hayat_fhir.dimse.door import Door, DoorOptions, Peers
+from hayat_fhir.services.ingest import Ingest
+from hayat_fhir.store.blobs import Blobs
+from hayat_fhir.store.database import connect_sync
+from hayat_fhir.store.instances import IncomingInstances
+from hayat_fhir.store.partners import Partner
+
+PEER = Partner(
+    id="pacs",
+    name="PACS",
+    client_id="pacs",
+    ae_title="PACS",
+    host="127.0.0.1",
+    port=104,
+    patient_id_system="https://site.example/identifier/patient",
+)
+
+
+@dataclass(slots=True)
+class RunningDoor:
+    """A door that listens on ``port``; ``reports`` are the images that went into quarantine."""
+
+    port: int
+    rows: Any
+    quarantine: Any
+    blobs: Blobs
+    folder: Path
+    reports: list[tuple[str, str, str]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+    def files(self) -> list[Path]:
+        """All files of the image store, temporary ones too."""
+        return [path for path in self.folder.rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def door(mongodb_url: str, database_name: str, tmp_path: Path) -> Iterator[RunningDoor]:
+    """A running door."""
+    database = connect_sync(mongodb_url, database_name)
+    instances, blobs = IncomingInstances(database), Blobs(tmp_path)
+    instances.prepare()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    running = RunningDoor(port, database["instances"], database["quarantine"], blobs, tmp_path)
+    served = Door(
+        DoorOptions("HAYAT", "127.0.0.1", port, definitions.load().dicom),
+        Peers(lambda: [PEER]),
+        Ingest(instances, blobs, lambda *report: running.reports.append(report)),
+        lambda *who: running.refused.append(who),
+        lambda *_: None,
+    )
+    served.start()
+    yield running
+    served.stop()
+    database.client.drop_database(database_name)
+    database.client.close()
+
+
+@pytest.fixture
+def image() -> Callable[..., FileDataset]:
+    """A maker of CT images: pydicom's real one, with UIDs and attributes of the caller's choice."""
+
+    def make(**attributes: str) -> FileDataset:
+        made = dcmread(str(get_testdata_file("CT_small.dcm")))
+        made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        made.StudyInstanceUID = generate_uid()
+        for keyword, value in attributes.items():
+            setattr(made, keyword, value)
+        return made
+
+    return make
+
+
+def send(port: int, *images: FileDataset, calling: str = "PACS") -> list[int]:
+    """Push images over one association; the status of each."""
+    ae = AE(ae_title=calling)
+    for one in images:
+        ae.add_requested_context(one.SOPClassUID, one.file_meta.TransferSyntaxUID)
+    association = ae.associate("127.0.0.1", port, ae_title="HAYAT")
+    assert association.is_established
+    statuses = [association.send_c_store(one).Status for one in images]
+    association.release()
+    return statuses

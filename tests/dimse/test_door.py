@@ -1,0 +1,249 @@
+"""What a PACS sees of the DICOM door."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.dataset import FileDataset
+from pydicom.uid import generate_uid
+from pynetdicom import AE
+from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.sop_class import Verification
+
+from .conftest import RunningDoor, send
+
+Maker = Callable[..., FileDataset]
+
+
+def echo(port: int, calling: str = "PACS", called: str = "HAYAT") -> tuple[str, int | None]:
+    """Ask for an association and a C-ECHO: what came of it, and the echo's status."""
+    ae = AE(ae_title=calling)
+    ae.acse_timeout = ae.connection_timeout = 5
+    ae.add_requested_context(Verification)
+    association = ae.associate("127.0.0.1", port, ae_title=called)
+    if not association.is_established:
+        return ("rejected" if association.is_rejected else "aborted"), None
+    status = association.send_c_echo().Status
+    association.release()
+    return "established", status
+
+
+def test_echo(door: RunningDoor) -> None:
+    """A known peer gets its C-ECHO answered."""
+    assert echo(door.port) == ("established", 0x0000)
+
+
+def test_unknown_calling_ae_is_rejected(door: RunningDoor) -> None:
+    """A peer that is not registered gets no association, and that is reported."""
+    assert echo(door.port, calling="STRANGER") == ("rejected", None)
+    assert door.refused == [("STRANGER", "127.0.0.1")]
+
+
+def test_wrong_called_ae_is_rejected(door: RunningDoor) -> None:
+    """Whoever calls another application entity gets no association."""
+    assert echo(door.port, called="ELSEWHERE") == ("rejected", None)
+
+
+def test_store_is_durable_and_unaltered(door: RunningDoor, image: Maker) -> None:
+    """After 0x0000 there are the row, the file and the digest of the bytes that travelled."""
+    pushed = image()
+
+    assert send(door.port, pushed) == [0x0000]
+
+    row = door.rows.find_one({"_id": pushed.SOPInstanceUID})
+    file = door.blobs.path(row["blob"]).read_bytes()
+    assert sha256(file[row["offset"] :]).hexdigest() == row["sha256"]
+    assert dcmread(door.blobs.path(row["blob"])).PixelData == pushed.PixelData
+    assert file[:132] == b"\0" * 128 + b"DICM"
+
+
+def test_same_bytes_again_change_nothing(door: RunningDoor, image: Maker) -> None:
+    """An image that is pushed twice is there once, and both are answered 0x0000."""
+    pushed = image()
+
+    assert send(door.port, pushed, pushed) == [0x0000, 0x0000]
+    assert door.rows.count_documents({}) == 1
+    assert len(door.files()) == 1
+
+
+def test_other_bytes_go_into_quarantine(door: RunningDoor, image: Maker) -> None:
+    """Other bytes under a known UID: the first stay, the second are kept aside and reported, once."""
+    first = image()
+    second = image(SOPInstanceUID=first.SOPInstanceUID, StudyInstanceUID=first.StudyInstanceUID, PatientName="Other")
+    assert send(door.port, first) == [0x0000]
+    before = door.rows.find_one({"_id": first.SOPInstanceUID})
+
+    assert send(door.port, second, second) == [0xA900, 0xA900]
+
+    assert door.rows.find_one({"_id": first.SOPInstanceUID}) == before
+    kept = list(door.quarantine.find())
+    assert [row["uid"] for row in kept] == [first.SOPInstanceUID]
+    assert door.blobs.path(kept[0]["blob"]).exists()
+    assert len(door.reports) == 1
+
+
+def test_same_study_of_another_patient_goes_into_quarantine(door: RunningDoor, image: Maker) -> None:
+    """A study belongs to one patient: an image that says otherwise is kept aside."""
+    first = image(PatientID="1")
+    assert send(door.port, first, image(StudyInstanceUID=first.StudyInstanceUID, PatientID="2")) == [0x0000, 0xA900]
+    assert door.rows.count_documents({}) == 1
+    assert door.quarantine.count_documents({}) == 1
+
+
+@pytest.mark.parametrize("uid", ["../../../tmp/evil", "1.2.x", "1" * 65, "/etc/passwd"])
+def test_malformed_uid_is_refused(door: RunningDoor, image: Maker, uid: str) -> None:
+    """A UID that is none is refused, and nothing is written anywhere."""
+    pushed = image()
+    pushed.SeriesInstanceUID = "1.2.3"
+    pushed["SeriesInstanceUID"]._value = uid
+
+    (status,) = send(door.port, pushed)
+
+    assert status == 0xC000
+    assert door.files() == []
+    assert door.rows.count_documents({}) == 0
+
+
+def test_request_that_names_another_instance_is_refused(door: RunningDoor, image: Maker) -> None:
+    """The data set must be the one that the request names."""
+    pushed = image()
+    ae = AE(ae_title="PACS")
+    ae.add_requested_context(pushed.SOPClassUID, pushed.file_meta.TransferSyntaxUID)
+    association = ae.associate("127.0.0.1", door.port, ae_title="HAYAT")
+    original = C_STORE.AffectedSOPInstanceUID
+    try:
+        C_STORE.AffectedSOPInstanceUID = property(lambda _: generate_uid(), original.fset)  # type: ignore[assignment]
+        status = association.send_c_store(pushed).Status
+    finally:
+        C_STORE.AffectedSOPInstanceUID = original  # type: ignore[method-assign]
+        association.release()
+
+    assert status == 0xA900
+    assert door.files() == []
+
+
+def test_abort_half_way_leaves_nothing(door: RunningDoor, image: Maker) -> None:
+    """A connection that ends in the middle of an image leaves no row and no file, and the door goes on."""
+    pushed = image()
+    ae = AE(ae_title="PACS")
+    ae.add_requested_context(pushed.SOPClassUID, pushed.file_meta.TransferSyntaxUID)
+    association = ae.associate("127.0.0.1", door.port, ae_title="HAYAT")
+    connection = association.dul.socket.socket
+    original, sent = connection.send, 0
+
+    class Cut:
+        """The connection, which breaks after 20 kB."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(connection, name)
+
+        def send(self, data: bytes) -> int:
+            nonlocal sent
+            sent += len(data)
+            if sent > 20_000:
+                connection.shutdown(socket.SHUT_RDWR)
+                raise OSError("cut")
+            return original(data)
+
+    association.dul.socket.socket = Cut()
+    association.send_c_store(pushed)
+    association.abort()
+    time.sleep(0.3)
+
+    assert door.rows.count_documents({}) == 0
+    assert door.files() == []
+    assert echo(door.port) == ("established", 0x0000)
+
+
+def test_slow_peers_do_not_stop_others(door: RunningDoor) -> None:
+    """Sockets that hold back the rest of a PDU do not keep a C-ECHO waiting."""
+    slow = []
+    for _ in range(20):
+        connection = socket.create_connection(("127.0.0.1", door.port))
+        connection.sendall(b"\x01\x00\x00")
+        slow.append(connection)
+    begun = time.monotonic()
+
+    assert echo(door.port) == ("established", 0x0000)
+    assert time.monotonic() - begun < 3
+    for connection in slow:
+        connection.close()
+
+
+def test_oversized_pdu_ends_the_connection(door: RunningDoor) -> None:
+    """A PDU that claims 4 GiB is not waited for."""
+    connection = socket.create_connection(("127.0.0.1", door.port), timeout=8)
+    connection.sendall(struct.pack(">BBL", 1, 0, 0xFFFFFFF0) + b"x" * 1000)
+
+    received = b"x"
+    try:
+        while received:
+            received = connection.recv(1024)
+    except ConnectionResetError:
+        pass
+    assert echo(door.port) == ("established", 0x0000)
+    connection.close()
+
+
+def test_sixteen_at_once_make_one_row_and_one_file(door: RunningDoor, image: Maker) -> None:
+    """The same image over sixteen associations at the same moment is there once."""
+    pushed = image()
+    statuses: list[int] = []
+    threads = [threading.Thread(target=lambda: statuses.extend(send(door.port, pushed))) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert statuses == [0x0000] * 16
+    assert door.rows.count_documents({}) == 1
+    assert len(door.files()) == 1
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_real_files_go_in_byte_for_byte(door: RunningDoor, tmp_path: Path) -> None:
+    """Every storable file of pydicom's collection is taken unaltered by Debian's dcmsend, or refused for a reason."""
+    if shutil.which("dcmsend") is None:
+        pytest.skip("dcmsend is not installed (Debian package dcmtk)")
+    folder = tmp_path.parent / f"{tmp_path.name}-files"
+    folder.mkdir()
+    expected: dict[str, str] = {}
+    for path in sorted(Path(str(get_testdata_file("CT_small.dcm"))).parent.glob("*.dcm")):
+        digest = _storable(path)
+        if digest is not None and digest[0] not in expected:
+            expected[digest[0]] = digest[1]
+            shutil.copy(path, folder / path.name)
+    subprocess.run(
+        ["dcmsend", "--no-uid-checks", "-aet", "PACS", "-aec", "HAYAT", "127.0.0.1", str(door.port), "+sd", folder],
+        check=False,
+        capture_output=True,
+        timeout=120,
+    )
+    stored = {row["_id"]: row["sha256"] for row in door.rows.find()}
+    assert len(stored) >= 25
+    assert {uid: digest for uid, digest in stored.items() if expected.get(uid) != digest} == {}
+
+
+def _storable(path: Path) -> tuple[str, str] | None:
+    """UID and digest of the data set of a complete file, None for what no peer could send."""
+    raw = path.read_bytes()
+    if raw[128:132] != b"DICM":
+        return None
+    try:
+        header = dcmread(path, stop_before_pixels=True)
+        length = int(header.file_meta.FileMetaInformationGroupLength)
+        uid = str(header.SOPInstanceUID)
+    except (AttributeError, ValueError, TypeError, NotImplementedError):
+        return None
+    return uid, sha256(raw[132 + 12 + length :]).hexdigest()
