@@ -1,0 +1,90 @@
+"""$everything and $share over HTTP."""
+
+import httpx
+
+from .clients import ids, issues, link, observation, patient, post
+from .conftest import PatientClient, RunningSite
+
+
+async def test_everything_in_pages(doctor: httpx.AsyncClient, staff: httpx.AsyncClient) -> None:
+    """The patient and the whole compartment, each once, by GET and by POST."""
+    id = (await post(staff, patient()))["id"]
+    expected = {id} | {(await post(doctor, observation(id)))["id"] for _ in range(4)}
+    for method in ("GET", "POST"):
+        url: str | None = f"/Patient/{id}/$everything?_count=2"
+        found: list[str] = []
+        while url is not None:
+            answer = await doctor.request(method, url)
+            assert answer.status_code == 200, answer.text
+            found += ids(answer.json())
+            url, method = link(answer.json(), "next"), "GET"
+        assert sorted(found) == sorted(expected)
+
+
+async def test_everything_takes_a_parameters_body(doctor: httpx.AsyncClient, staff: httpx.AsyncClient) -> None:
+    """_type from a Parameters resource; unknown ones are refused."""
+    id = (await post(staff, patient()))["id"]
+    await post(doctor, observation(id))
+    body = {"resourceType": "Parameters", "parameter": [{"name": "_type", "valueCode": "Encounter"}]}
+    answer = await doctor.post(f"/Patient/{id}/$everything", json=body)
+    assert ids(answer.json()) == [id]
+    body["parameter"] = [{"name": "nonsense", "valueString": "x"}]
+    assert (await doctor.post(f"/Patient/{id}/$everything", json=body)).status_code == 400
+    assert (await doctor.post(f"/Patient/{id}/$everything", json=patient())).status_code == 400
+    assert (await doctor.get(f"/Patient/{id}/$everything?nonsense=1")).status_code == 400
+
+
+async def test_everything_of_a_deleted_patient(doctor: httpx.AsyncClient, staff: httpx.AsyncClient) -> None:
+    """410, as for a read."""
+    id = (await post(staff, patient()))["id"]
+    await staff.delete(f"/Patient/{id}")
+    answer = await doctor.get(f"/Patient/{id}/$everything")
+    assert answer.status_code == 410
+    assert issues(answer)[0]["code"] == "deleted"
+
+
+async def test_a_share_is_accepted_and_can_be_followed(
+    doctor: httpx.AsyncClient, staff: httpx.AsyncClient, site: RunningSite
+) -> None:
+    """202 with a Task, and the Task again from the place that the answer names; asked twice, it is one job."""
+    id = (await post(staff, patient()))["id"]
+    answer = await doctor.post(f"/Patient/{id}/$share?with={site.partner}")
+    assert answer.status_code == 202, answer.text
+    task = answer.json()
+    assert (task["resourceType"], task["status"]) == ("Task", "requested")
+    assert task["for"] == {"reference": f"Patient/{id}"}
+    assert task["owner"] == {"reference": f"Organization/{site.partner}"}
+    assert (await doctor.get(answer.headers["content-location"])).json()["id"] == task["id"]
+    reference = {"name": "with", "valueReference": {"reference": f"Organization/{site.partner}"}}
+    again = await doctor.post(f"/Patient/{id}/$share", json={"resourceType": "Parameters", "parameter": [reference]})
+    assert again.json()["id"] == task["id"]
+
+
+async def test_a_share_opens_the_history_to_the_partner(
+    doctor: httpx.AsyncClient, staff: httpx.AsyncClient, site: RunningSite
+) -> None:
+    """Before: 404. After: the patient and what was found, and nothing of others."""
+    id = (await post(staff, patient()))["id"]
+    seen = await post(doctor, observation(id))
+    paths = (f"/Patient/{id}", f"/Observation/{seen['id']}", f"/Patient/{id}/$everything")
+    for status in (404, 200):
+        headers = {"Authorization": f"Bearer {site.token('partner')}"}
+        async with httpx.AsyncClient(base_url=f"{site.url}/fhir", headers=headers, trust_env=False) as partner:
+            assert [(await partner.get(path)).status_code for path in paths] == [status] * 3
+        await doctor.post(f"/Patient/{id}/$share?with={site.partner}")
+
+
+async def test_a_share_that_cannot_be(
+    doctor: httpx.AsyncClient, staff: httpx.AsyncClient, one: PatientClient, other: PatientClient, site: RunningSite
+) -> None:
+    """Without a partner, with an unknown one, of a foreign patient, by staff; and a job that is not there."""
+    id = (await post(staff, patient()))["id"]
+    path = f"/Patient/{id}/$share"
+    for query in ("", "?with=", f"?with={site.partner}&x=1", f"?with={site.partner}&with={site.partner}"):
+        assert (await doctor.post(f"{path}{query}")).status_code == 400
+    assert (await doctor.post(f"{path}?with=nobody")).status_code == 404
+    assert (await doctor.get(f"{path}?job=none")).status_code == 404
+    assert (await doctor.get(path)).status_code == 400
+    assert (await staff.post(f"{path}?with={site.partner}")).status_code == 403
+    assert (await one.http.post(f"/Patient/{other.id}/$share?with={site.partner}")).status_code == 404
+    assert (await one.http.post(f"/Patient/{one.id}/$share?with={site.partner}")).status_code == 202
