@@ -1,0 +1,275 @@
+"""What is indexed is found by what a client asks, and by nothing else."""
+
+from __future__ import annotations
+
+import bz2
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hayat_fhir import definitions
+from hayat_fhir.errors import InvalidRequest
+from hayat_fhir.fhir.json import parse as parse_json
+from hayat_fhir.search.conditions import AllOf, AnyKey, SortKey
+from hayat_fhir.search.entries import key, within
+from hayat_fhir.search.indexing import Indexer
+from hayat_fhir.search.parameters import INDEXED, SearchParameters
+from hayat_fhir.search.query import parse
+from hayat_fhir.search.string import normalised
+
+from .conftest import BASE
+from .evaluator import holds
+
+SYNTHEA = Path(__file__).parents[3] / "shared" / "data" / "synthea"
+NOW = 1_795_000_000_000
+
+PATIENT: dict[str, Any] = {
+    "resourceType": "Patient",
+    "identifier": [{"system": "urn:mrn", "value": "4711"}, {"value": "plain"}],
+    "name": [{"family": "Yılmaz-Öztürk", "given": ["Ayşe", "Nur"]}],
+    "telecom": [{"system": "phone", "value": "+90 1"}, {"system": "email", "value": "a@b.example"}],
+    "gender": "female",
+    "birthDate": "1980-05",
+    "active": True,
+    "generalPractitioner": [{"reference": f"{BASE}/Practitioner/7"}],
+    "managingOrganization": {"identifier": {"system": "urn:org", "value": "O1"}},
+    "deceasedBoolean": False,
+}
+OBSERVATION: dict[str, Any] = {
+    "resourceType": "Observation",
+    "meta": {"tag": [{"system": "urn:t", "code": "x"}], "profile": ["http://p.example/a"]},
+    "status": "final",
+    "category": [{"coding": [{"system": "urn:c", "code": "vital-signs"}]}],
+    "code": {"coding": [{"system": "http://loinc.org", "code": "8302-2"}]},
+    "subject": {"reference": "Patient/p1"},
+    "effectivePeriod": {"start": "2026-01-10T10:00:00Z", "end": "2026-01-12"},
+    "valueQuantity": {"value": Decimal("100"), "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"},
+}
+
+BIRTH_DATES = SearchParameters(
+    [row for row in definitions.load().search_parameters if row["base"] == "Patient" and row["code"] == "birthdate"],
+    ["Patient"],
+)
+
+
+def found(indexer: Indexer, parameters: SearchParameters, resource: dict[str, Any], *pairs: tuple[str, str]) -> bool:
+    """Whether a search of the resource's type finds it."""
+    query = parse(resource["resourceType"], pairs, parameters, base_url=BASE, now=NOW)
+    return holds(query.condition, indexer.index(resource, "p1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("identifier", "urn:mrn|4711", True),
+        ("identifier", "4711", True),
+        ("identifier", "urn:other|4711", False),
+        ("identifier", "|4711", False),
+        ("identifier", "|plain", True),
+        ("identifier", "urn:mrn|", True),
+        ("identifier", "x,urn:mrn|4711", True),
+        ("name", "yil", True),
+        ("name", "OZT", False),
+        ("name", "ayse", True),
+        ("name:contains", "ozturk", True),
+        ("name:exact", "Ayşe", True),
+        ("name:exact", "ayse", False),
+        ("family", "yilmaz", True),
+        ("given", "nur", True),
+        ("phone", "+90 1", True),
+        ("phone", "a@b.example", False),
+        ("telecom", "a@b.example", True),
+        ("gender", "female", True),
+        ("gender:not", "female", False),
+        ("gender:not", "male", True),
+        ("gender:missing", "false", True),
+        ("death-date:missing", "true", True),
+        ("deceased", "false", True),
+        ("active", "true", True),
+        ("general-practitioner", "Practitioner/7", True),
+        ("general-practitioner", "7", True),
+        ("general-practitioner:Practitioner", "7", True),
+        ("general-practitioner:Organization", "7", False),
+        ("general-practitioner", f"{BASE}/Practitioner/7", True),
+        ("organization:identifier", "urn:org|O1", True),
+        ("birthdate", "1980", True),
+        ("birthdate", "1980-05-10", False),
+        ("birthdate", "ge1980-05-10", True),
+        ("birthdate", "lt1980-05-10", True),
+        ("birthdate", "sa1980-04", True),
+        ("birthdate", "eb1980-06", True),
+        ("birthdate", "gt1980-06", False),
+        ("birthdate", "ne1980", False),
+    ],
+)
+def test_patient(
+    indexer: Indexer, parameters: SearchParameters, name: str, value: str, expected: bool
+) -> None:
+    """Tokens, strings, references and dates of a Patient."""
+    assert found(indexer, parameters, PATIENT, (name, value)) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("value-quantity", "100", True),
+        ("value-quantity", "100||mg", True),
+        ("value-quantity", "100|http://unitsofmeasure.org|mg", True),
+        ("value-quantity", "100||g", False),
+        ("value-quantity", "99.6", False),
+        ("value-quantity", "1e2", True),
+        ("value-quantity", "ap95", True),
+        ("value-quantity", "gt100", False),
+        ("value-quantity", "ge100", True),
+        ("date", "2026-01", True),
+        ("date", "2026-01-11", False),
+        ("date", "ge2026-01-12", True),
+        ("date", "gt2026-01-12", False),
+        ("date", "lt2026-01-10T10:00:01Z", True),
+        ("date", "eb2026-01-11", False),
+        ("code", "http://loinc.org|8302-2", True),
+        ("code", "8302-2,1", True),
+        ("code", "urn:x|8302-2", False),
+        ("patient", "p1", True),
+        ("patient", "p2", False),
+        ("subject", "Patient/p1", True),
+        ("_tag", "urn:t|x", True),
+        ("_profile", "http://p.example/a", True),
+        ("status", "final", True),
+    ],
+)
+def test_observation(
+    indexer: Indexer, parameters: SearchParameters, name: str, value: str, expected: bool
+) -> None:
+    """Quantities with their implied precision, intervals against intervals, codes and the patient."""
+    assert found(indexer, parameters, OBSERVATION, (name, value)) is expected
+
+
+def test_patient_and_code_become_one_key(indexer: Indexer, parameters: SearchParameters) -> None:
+    """A patient's codes are asked for in one index scan, several of them too."""
+    query = parse("Observation", [("patient", "p1"), ("code", "a,b"), ("_sort", "-date")], parameters)
+    assert query.condition == AnyKey((within("Patient/p1", key("code", "a")), within("Patient/p1", key("code", "b"))))
+    assert query.sort == (SortKey("date", descending=True, principal=True),)
+    assert found(indexer, parameters, OBSERVATION, ("patient", "p1"), ("code", "8302-2"), ("status", "final"))
+    assert not found(indexer, parameters, OBSERVATION, ("patient", "p2"), ("code", "8302-2"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("unknown", "x"),
+        ("name[$ne]", "x"),
+        ("$where", "1"),
+        ("gender:in", "x"),
+        ("name:text", "x"),
+        ("birthdate", "tomorrow"),
+        ("birthdate", "xx1980"),
+        ("birthdate[$gt]", ""),
+        ("identifier", ""),
+        ("identifier", "a|b|c"),
+        ("identifier", ","),
+        ("_count", "-1"),
+        ("_count", "9999999999"),
+        ("_sort", "unknown"),
+        ("_total", "maybe"),
+        ("_summary", "text"),
+        ("_elements", "name"),
+        ("_filter", "name eq x"),
+        ("_text", "x"),
+        ("_has:Observation:patient:code", "x"),
+        ("general-practitioner.name", "x"),
+        ("_include", "*"),
+        ("_include:iterate", "Patient:link"),
+        ("_include", "Observation:subject"),
+        ("_revinclude", "Observation:code"),
+        ("general-practitioner", "\\x"),
+    ],
+)
+def test_what_is_not_understood_is_refused(parameters: SearchParameters, name: str, value: str) -> None:
+    """No parameter is silently ignored: that would widen the result. The value is never repeated."""
+    with pytest.raises(InvalidRequest) as caught:
+        parse("Patient", [(name, value)], parameters)
+    assert value in {"", "1", "x", ","} or value not in str(caught.value.issues)
+
+
+def test_lenient_leaves_unknown_parameters_out(parameters: SearchParameters) -> None:
+    """With ``Prefer: handling=lenient`` an unknown parameter is left out, of the self link too."""
+    assert parse("Patient", [("unknown", "x"), ("name", "a")], parameters, lenient=True).pairs == (("name", "a"),)
+
+
+def test_repeated_result_parameters_are_refused(parameters: SearchParameters) -> None:
+    """Two ``_count`` have no meaning."""
+    with pytest.raises(InvalidRequest):
+        parse("Patient", [("_count", "1"), ("_count", "2")], parameters)
+
+
+@pytest.mark.parametrize("value", ["(a+)+$", ".*", "%", "x" * 10_000, '{"$gt":""}'])
+def test_no_value_is_a_pattern(indexer: Indexer, parameters: SearchParameters, value: str) -> None:
+    """Whatever a value looks like, it is text."""
+    assert not found(indexer, parameters, PATIENT, ("name:contains", value))
+
+
+def test_all_parameters_are_indexed(parameters: SearchParameters) -> None:
+    """Every parameter of R4 that has an expression and one of the seven types has paths."""
+    rows = definitions.load().search_parameters
+    missing = [row["url"] for row in rows if row["type"] in INDEXED and row.get("expression") and not row.get("paths")]
+    assert missing == []
+    assert len(rows) > 1700
+    assert isinstance(parse("Patient", [], parameters).condition, AllOf)
+
+
+def test_every_value_is_found_by_itself(indexer: Indexer, parameters: SearchParameters) -> None:
+    """Whatever order entry a Synthea resource has for a token, a search for that token finds it."""
+    if not SYNTHEA.is_dir():
+        pytest.skip("no Synthea data beside the checkout")
+    path = sorted(SYNTHEA.glob("*.json.bz2"))[2]
+    for entry in parse_json(bz2.decompress(path.read_bytes()), limit=2**30)["entry"][:150]:
+        resource = entry["resource"]
+        entries = indexer.index(resource, "x")
+        for code, value in entries.order.items():
+            parameter = parameters.get(resource["resourceType"], code)
+            if parameter is not None and parameter.type == "token" and isinstance(value, str) and len(value) < 64:
+                query = parse(resource["resourceType"], [(code, value.replace("|", "\\|"))], parameters)
+                assert holds(query.condition, entries), code
+
+
+def test_a_date_that_is_none_is_refused_at_the_index(indexer: Indexer) -> None:
+    """Better no document than one that a search by date would miss."""
+    with pytest.raises(InvalidRequest) as caught:
+        indexer.index({"resourceType": "Patient", "birthDate": "1980-99"}, "x")
+    assert caught.value.issues[0].expression == ("birthDate",)
+
+
+def test_compartments(indexer: Indexer) -> None:
+    """A resource is in the compartments of the patients it is about; a patient in their own."""
+    assert indexer.compartments(OBSERVATION, "o1") == ("Patient/p1",)
+    assert indexer.compartments(PATIENT, "p1") == ("Patient/p1",)
+    assert indexer.compartments({"resourceType": "Organization", "name": "x"}, "o") == ()
+    elsewhere = {**OBSERVATION, "subject": {"reference": "https://other.example/fhir/Patient/p1"}}
+    assert indexer.compartments(elsewhere, "o1") == ()
+
+
+@given(st.text(max_size=40))
+def test_normalisation_is_stable(text: str) -> None:
+    """Normalising twice is normalising once, and case never matters."""
+    assert normalised(normalised(text)) == normalised(text)
+
+
+@given(st.dates().map(str), st.dates().map(str))
+def test_date_prefixes_agree(birth: str, asked: str) -> None:
+    """lt, ge and their like split all dates between them, as the order of dates does."""
+    entries = Indexer(BIRTH_DATES, {}, BASE).index({"resourceType": "Patient", "birthDate": birth}, "x")
+    result = {
+        prefix: holds(parse("Patient", [("birthdate", prefix + asked)], BIRTH_DATES).condition, entries)
+        for prefix in ("eq", "ne", "lt", "gt", "le", "ge", "sa", "eb")
+    }
+    assert result["eq"] is (birth == asked)
+    assert result["ne"] is (birth != asked)
+    assert result["lt"] is result["eb"] is (birth < asked)
+    assert result["gt"] is result["sa"] is (birth > asked)
+    assert result["le"] is (birth <= asked)
+    assert result["ge"] is (birth >= asked)
