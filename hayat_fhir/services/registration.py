@@ -167,6 +167,17 @@ class Registration:
             raise InvalidRequest("none of these scopes is the partner's", code="value")
         return self._authorization.token_for_partner(partner, allowed)
 
+    async def partner_called(self, name: str) -> Partner:
+        """The partner with this name, or with this id.
+
+        Raises:
+            NotFound: No such partner.
+        """
+        partner = await self._partners.by_name(name) or await self._partners.by_id(name)
+        if partner is None:
+            raise NotFound("no such partner")
+        return partner
+
     async def disable_partner(self, id: str) -> None:
         """Shut a partner out.
 

@@ -130,9 +130,9 @@ class Searching:
             if not targets or restriction is None:
                 continue
             keys = tuple(reference_key(include.parameter, target.reference) for target in targets)
-            page = await self._resources.find(include.source, AnyKey(keys), restriction, (), _MOST_INCLUDED + 1, None)
+            page = await self._resources.find(include.source, AnyKey(keys), restriction, (), _MOST_INCLUDED, None)
             found += page.matches
-            if len(found) > _MOST_INCLUDED:
+            if page.next is not None or len(found) > _MOST_INCLUDED:
                 raise TooLarge("too much to include; ask for a smaller _count", code="too-costly")
         return found
 

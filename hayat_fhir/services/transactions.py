@@ -96,7 +96,7 @@ class Transactions:
         await self._resolve_conditional_references(caller, entries, plan)
         touched = [f"{e.type}/{plan.ids[e.index]}" for e in entries if e.method in {"PUT", "DELETE"}]
         if touched:
-            found = await self._resources.read_many(touched, lambda _: UNRESTRICTED)
+            found = await self._resources.read_many(touched, lambda _: UNRESTRICTED, deleted=True)
             plan.old = {stored.reference: stored for stored in found}
         return plan
 

@@ -25,7 +25,7 @@ def validator() -> Validator:
     return Validator(loaded.elements, loaded.bindings, loaded.resource_types)
 
 
-def patient(**content: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+def patient(**content: Any) -> dict[str, Any]:
     """A Patient."""
     return {"resourceType": "Patient", **content}
 
@@ -55,7 +55,7 @@ def patient(**content: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
         ({"resourceType": CANARY}, "resourceType", "structure"),
     ],
 )
-def test_issues_have_place_and_code(validator: Validator, resource: Any, place: str, code: str) -> None:  # noqa: ANN401
+def test_issues_have_place_and_code(validator: Validator, resource: Any, place: str, code: str) -> None:
     """Each fault is told by its FHIRPath and code, never by its value."""
     with pytest.raises(InvalidRequest) as caught:
         validator.validate(resource)
@@ -92,7 +92,9 @@ def test_narrative_must_be_inert(validator: Validator, div: str) -> None:
             text={"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml"><p>Ayşe</p></div>'},
             birthDate="1974-12-25",
             _birthDate={"extension": [{"url": "http://x.example/time", "valueDateTime": "1974-12-25T14:35:45-05:00"}]},
-            name=[{"given": ["A", None], "_given": [None, {"extension": [{"url": "http://x.example", "valueCode": "u"}]}]}],
+            name=[
+                {"given": ["A", None], "_given": [None, {"extension": [{"url": "http://x.example", "valueCode": "u"}]}]}
+            ],
         ),
         {
             "resourceType": "EffectEvidenceSynthesis",

@@ -30,7 +30,7 @@ NOW = 1_795_000_000_000
 PATIENT: dict[str, Any] = {
     "resourceType": "Patient",
     "identifier": [{"system": "urn:mrn", "value": "4711"}, {"value": "plain"}],
-    "name": [{"family": "Yılmaz-Öztürk", "given": ["Ayşe", "Nur"]}],
+    "name": [{"family": "Y\u0131lmaz-Öztürk", "given": ["Ayşe", "Nur"]}],
     "telecom": [{"system": "phone", "value": "+90 1"}, {"system": "email", "value": "a@b.example"}],
     "gender": "female",
     "birthDate": "1980-05",
@@ -47,7 +47,7 @@ OBSERVATION: dict[str, Any] = {
     "code": {"coding": [{"system": "http://loinc.org", "code": "8302-2"}]},
     "subject": {"reference": "Patient/p1"},
     "effectivePeriod": {"start": "2026-01-10T10:00:00Z", "end": "2026-01-12"},
-    "valueQuantity": {"value": Decimal("100"), "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"},
+    "valueQuantity": {"value": Decimal(100), "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"},
 }
 
 BIRTH_DATES = SearchParameters(
@@ -106,9 +106,7 @@ def found(indexer: Indexer, parameters: SearchParameters, resource: dict[str, An
         ("birthdate", "ne1980", False),
     ],
 )
-def test_patient(
-    indexer: Indexer, parameters: SearchParameters, name: str, value: str, expected: bool
-) -> None:
+def test_patient(indexer: Indexer, parameters: SearchParameters, name: str, value: str, expected: bool) -> None:
     """Tokens, strings, references and dates of a Patient."""
     assert found(indexer, parameters, PATIENT, (name, value)) is expected
 
@@ -142,9 +140,7 @@ def test_patient(
         ("status", "final", True),
     ],
 )
-def test_observation(
-    indexer: Indexer, parameters: SearchParameters, name: str, value: str, expected: bool
-) -> None:
+def test_observation(indexer: Indexer, parameters: SearchParameters, name: str, value: str, expected: bool) -> None:
     """Quantities with their implied precision, intervals against intervals, codes and the patient."""
     assert found(indexer, parameters, OBSERVATION, (name, value)) is expected
 
