@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
 from starlette.types import Lifespan
 from structlog.typing import FilteringBoundLogger
 
@@ -96,8 +97,14 @@ def build(
     fhir = Dispatcher(Routes(routes(services, site, base_url), site.types), services.authentication)
     surroundings = _surroundings(services, site, metrics, lifespan)
     surroundings.mount("/fhir", fhir)
-    https = site.url.startswith("https:")
-    return Guard({"fhir": fhir, **site.doors}, surroundings, metrics, log, https=https)
+    return Guard(
+        {"fhir": fhir, **site.doors},
+        surroundings,
+        metrics,
+        log,
+        paths=frozenset(route.path for route in surroundings.routes if isinstance(route, StarletteRoute)),
+        https=site.url.startswith("https:"),
+    )
 
 
 def routes(services: Services, site: Site, base_url: str) -> list[Route]:

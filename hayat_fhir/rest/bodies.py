@@ -81,7 +81,12 @@ async def _collect(request: Request, limit: int) -> bytes:
 
 
 async def drain(request: Request) -> None:
-    """Discard what is left of a refused body for up to a second, so that the client gets to read the answer."""
+    """Discard what is left of a refused body for up to a second, so that the client gets to read the answer.
+
+    A client that waits for 100 Continue has not sent it, and need not.
+    """
+    if request.header(b"expect") is not None:
+        return
     try:
         async with asyncio.timeout(_DRAIN_SECONDS):
             while request.unread:

@@ -38,7 +38,10 @@ class AnswerAborted(Exception):
 
 
 class Guard:
-    """Hands each request to the door of its first path segment, ``default`` where none is registered."""
+    """Hands each request to the door of its first path segment, ``default`` where none is registered.
+
+    ``paths`` are those of ``default`` that are counted under their own name.
+    """
 
     def __init__(
         self,
@@ -47,12 +50,14 @@ class Guard:
         metrics: Metrics,
         log: FilteringBoundLogger,
         *,
+        paths: frozenset[str] = frozenset(),
         https: bool = False,
     ) -> None:
         self._doors = {name.strip("/"): door for name, door in doors.items()}
         self._default = default
         self._metrics = metrics
         self._log = log
+        self._paths = paths
         self._headers = (*_HEADERS, _STRICT_TRANSPORT) if https else _HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +68,7 @@ class Guard:
         started = time.perf_counter()
         first = scope["path"].lstrip("/").partition("/")[0]
         door = self._doors.get(first)
-        scope[ROUTE] = f"/{first}" if door else "other"
+        scope[ROUTE] = f"/{first}" if door else scope["path"] if scope["path"] in self._paths else "other"
         request_id, host_valid = _examine(scope)
         scope[REQUEST_ID] = request_id.decode()
         status = 0
@@ -104,8 +109,7 @@ class Guard:
             request_id=scope[REQUEST_ID],
             route=scope[ROUTE],
             method=scope["method"],
-            error=_chain(error),
-            at=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)],
+            causes=[_place(cause) for cause in _causes(error)],
         )
 
 
@@ -123,9 +127,21 @@ def _examine(scope: Scope) -> tuple[bytes, bool]:
     return request_id or token_hex(8).encode(), valid and (hosts == 1 or scope["http_version"] == "1.0")
 
 
-def _chain(error: BaseException | None) -> list[str]:
-    names: list[str] = []
-    while error is not None and len(names) < 10:
-        names.append(f"{type(error).__module__}.{type(error).__qualname__}")
-        error = error.__cause__ or error.__context__
-    return names
+def _causes(error: BaseException) -> list[BaseException]:
+    """An exception, what caused it, and what a group of them holds: ten at most."""
+    found: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting and len(found) < 10:
+        cause = waiting.pop(0)
+        if cause is not None and cause not in found:
+            found.append(cause)
+            waiting.append(cause.__cause__ or cause.__context__)
+            waiting.extend(cause.exceptions if isinstance(cause, BaseExceptionGroup) else ())
+    return found
+
+
+def _place(error: BaseException) -> str:
+    """``module.Type at file:line function < ...``, innermost first."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    places = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
+    return f"{type(error).__module__}.{type(error).__qualname__} at {places}"

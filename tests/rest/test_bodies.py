@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from hayat_fhir.rest.bodies import TooSlow, body
+from hayat_fhir.rest.messages import Message, Request
+
 from .clients import issues, patient
 
 JSON = {"Content-Type": "application/fhir+json"}
@@ -100,3 +103,26 @@ async def test_an_unauthenticated_body_is_not_read(raw: httpx.URL) -> None:
         answer = await reader.read()
     assert b" 401 " in answer.partition(b"\r\n")[0]
     writer.close()
+
+
+async def test_a_refused_client_that_waits_to_send_is_answered_at_once(raw: httpx.URL) -> None:
+    """No 100 Continue for a body that nobody wants."""
+    reader, writer = await asyncio.open_connection(raw.host, raw.port)
+    writer.write(b"POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    assert b" 401 " in answer.partition(b"\r\n")[0]
+    writer.close()
+
+
+async def test_a_body_without_end_is_given_up() -> None:
+    """A client that dribbles cannot hold a request for ever: 408."""
+
+    async def receive() -> Message:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    request = Request({"type": "http", "method": "POST", "headers": [(b"transfer-encoding", b"chunked")]}, receive)
+    with pytest.raises(TooSlow) as caught:
+        await body(request, 10**6, seconds=0.1)
+    assert caught.value.status == 408

@@ -35,6 +35,7 @@ async def test_figures_count_routes_and_never_ids(anonymous: httpx.AsyncClient, 
     await anonymous.get("/PathCanary")
     text = (await anonymous.get("/metrics")).text
     assert 'hayat_http_requests_total{method="GET",route="/fhir/{type}/{id}",status="200"}' in text
+    assert 'route="/metrics"' in (await anonymous.get("/metrics")).text
     assert id not in text
     assert "Canary" not in text
 
@@ -76,7 +77,9 @@ async def test_a_fault_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
     assert "canary" not in answer.text
     (line,) = lines
     assert json.loads(line)["request_id"] == "asked"
-    assert json.loads(line)["error"] == ["builtins.ValueError", "builtins.KeyError"]
+    causes = json.loads(line)["causes"]
+    assert [cause.partition(" ")[0] for cause in causes] == ["builtins.ValueError", "builtins.KeyError"]
+    assert "test_operating.py" in causes[0]
     assert "canary" not in line
     assert "canary" not in caplog.text
 
