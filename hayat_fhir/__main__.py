@@ -1,53 +1,69 @@
-"""The ``hayat`` command line: it starts processes and calls services, and owns no logic."""
+"""The ``hayat`` command line: it starts processes and calls services, and owns no logic.
+
+Each command imports what it needs when it is called, so that ``hayat --help`` answers at once.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
+import socket
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from hayat_fhir.errors import ConfigurationError, HayatError, Refusal
+from hayat_fhir.terminal import announcer, fail, json_object, password_from_stdin, print_rows, with_clear_errors
 
 if TYPE_CHECKING:
     from hayat_fhir.app import Site
-    from hayat_fhir.security.callers import Role
     from hayat_fhir.settings import Settings
 
 app = typer.Typer(
-    help="Hayat FHIR: one hospital's interoperability server.", no_args_is_help=True, pretty_exceptions_enable=False
+    help="Hayat FHIR: one hospital's interoperability server.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 account = typer.Typer(help="Accounts of people.", no_args_is_help=True)
 partner = typer.Typer(help="Partner hospitals and DICOM peers.", no_args_is_help=True)
+outbox = typer.Typer(help="What is on its way to partners.", no_args_is_help=True)
 app.add_typer(account, name="account")
 app.add_typer(partner, name="partner")
+app.add_typer(outbox, name="outbox")
 
-HttpPort = Annotated[int | None, typer.Option(help="HTTP port, instead of HAYAT_HTTP_PORT.")]
-DicomPort = Annotated[int | None, typer.Option(help="DICOM port, instead of HAYAT_DICOM_PORT.")]
+HttpPort = Annotated[int | None, typer.Option(help="HTTP port, instead of HAYAT_HTTP_PORT.", min=1, max=65535)]
+DicomPort = Annotated[int | None, typer.Option(help="DICOM port, instead of HAYAT_DICOM_PORT.", min=1, max=65535)]
 DataDir = Annotated[Path | None, typer.Option(help="Data directory, instead of HAYAT_DATA_DIR.")]
-T = TypeVar("T")
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
+PartnerName = Annotated[str, typer.Argument(help="The partner's name or id.")]
+T = TypeVar("T")
 
 
 @app.command()
 def serve(http_port: HttpPort = None, dicom_port: DicomPort = None, data_dir: DataDir = None) -> None:
     """Run one site: MongoDB, API, DICOM door and worker."""
+    from hayat_fhir.child_process import leave_no_core
     from hayat_fhir.supervisor import Supervisor
 
-    settings = _settings(http_port, dicom_port, data_dir)
-    Supervisor(settings, lambda line: typer.echo(line, err=True)).run()
+    leave_no_core()
+    Supervisor(_settings(http_port, dicom_port, data_dir), announcer()).run()
 
 
 @app.command()
-def api(supervised: Supervised = False) -> None:
+def api(
+    supervised: Supervised = False,
+    descriptor: Annotated[int | None, typer.Option("--socket", hidden=True)] = None,
+) -> None:
     """Run the HTTP doors alone."""
+    import uvloop
+
     from hayat_fhir.app import serve_api
 
-    _process(serve_api, supervised=supervised)
+    async def run(settings: Settings) -> None:
+        await serve_api(settings, None if descriptor is None else socket.socket(fileno=descriptor))
+
+    _process(run, supervised=supervised, loop_factory=uvloop.new_event_loop)
 
 
 @app.command()
@@ -68,20 +84,31 @@ def dimse(supervised: Supervised = False) -> None:
 
 @account.command("add")
 def account_add(
-    role: Annotated[str, typer.Option(help="staff, doctor or patient")],
+    role: Annotated[Literal["staff", "doctor", "patient"], typer.Option(help="What the person may do.")],
     email: Annotated[str, typer.Option(help="The e-mail address to sign in with.")],
     name: Annotated[str, typer.Option(help="The person's name.")],
     password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
 ) -> None:
     """Add an account; prints its id."""
-    if not password_stdin:
-        _fail("give the password on standard input, with --password-stdin")
-    password = sys.stdin.readline().rstrip("\n")
+    from hayat_fhir.security.callers import Role
+
+    password = password_from_stdin(asked=password_stdin)
 
     async def add(site: Site) -> str:
-        return (await site.registration.account(_role(role), email, name, password)).id
+        return (await site.registration.account(Role(role), email, name, password)).id
 
     typer.echo(_with_site(add))
+
+
+@account.command("list")
+def account_list() -> None:
+    """List the accounts."""
+
+    async def rows(site: Site) -> list[tuple[str, ...]]:
+        accounts = await site.accounts.list()
+        return [(a.id, a.role, a.email, a.name, a.reference or "", _state(a.disabled)) for a in accounts]
+
+    print_rows(("id", "role", "e-mail", "name", "resource", "state"), _with_site(rows))
 
 
 @account.command("disable")
@@ -102,7 +129,7 @@ def partner_add(
     fhir_url: Annotated[str | None, typer.Option(help="Its FHIR base URL.")] = None,
     client_id: Annotated[str | None, typer.Option(help="Its OAuth client id; default its FHIR base URL.")] = None,
     ae_title: Annotated[str | None, typer.Option(help="Its DICOM AE title.")] = None,
-    host: Annotated[str | None, typer.Option(help="Host of its DICOM port.")] = None,
+    host: Annotated[str | None, typer.Option(help="Host of its DICOM port; its associations come from there.")] = None,
     port: Annotated[int | None, typer.Option(help="Its DICOM port.", min=1, max=65535)] = None,
     scope: Annotated[list[str] | None, typer.Option(help="A SMART scope; repeatable.")] = None,
     patient_id_system: Annotated[str | None, typer.Option(help="Identifier system of its patient numbers.")] = None,
@@ -113,7 +140,7 @@ def partner_add(
     details = PartnerDetails(
         name=name,
         fhir_url=fhir_url,
-        jwks=_json_file(jwks_file),
+        jwks=json_object(jwks_file),
         jwks_url=jwks_url,
         client_id=client_id,
         ae_title=ae_title,
@@ -132,27 +159,28 @@ def partner_add(
 @partner.command("list")
 def partner_list() -> None:
     """List the partners."""
-    from rich.console import Console
-    from rich.table import Table
 
     async def rows(site: Site) -> list[tuple[str, ...]]:
         return [
-            (p.id, p.name, p.fhir_url or "", f"{p.ae_title}@{p.host}:{p.port}" if p.ae_title else "", str(p.disabled))
+            (
+                p.id,
+                p.name,
+                p.fhir_url or "",
+                f"{p.ae_title}@{p.host}:{p.port}" if p.ae_title else "",
+                _state(p.disabled),
+            )
             for p in await site.partners.list()
         ]
 
-    table = Table("id", "name", "FHIR", "DICOM", "disabled")
-    for row in _with_site(rows):
-        table.add_row(*row)
-    Console().print(table)
+    print_rows(("id", "name", "FHIR", "DICOM", "state"), _with_site(rows))
 
 
 @partner.command("disable")
-def partner_disable(id: Annotated[str, typer.Argument(help="The partner's id.")]) -> None:
+def partner_disable(partner: PartnerName) -> None:
     """Shut a partner out; its tokens die within five seconds."""
 
     async def disable(site: Site) -> None:
-        await site.registration.disable_partner(id)
+        await site.registration.disable_partner((await site.registration.partner_called(partner)).id)
 
     _with_site(disable)
 
@@ -160,17 +188,18 @@ def partner_disable(id: Annotated[str, typer.Argument(help="The partner's id.")]
 @app.command()
 def token(
     email: Annotated[str | None, typer.Option(help="Of this account.")] = None,
-    partner: Annotated[str | None, typer.Option(help="Of this partner (id).")] = None,
+    partner: Annotated[str | None, typer.Option(help="Of this partner: its name or id.")] = None,
     scope: Annotated[list[str] | None, typer.Option(help="Of a partner: a SMART scope; repeatable.")] = None,
 ) -> None:
     """Print a bearer token for scripting, as short-lived as any other."""
     if (email is None) == (partner is None):
-        _fail("give either --email or --partner")
+        fail("give either --email or --partner", 2)
 
     async def issue(site: Site) -> str:
         if email is not None:
             return await site.registration.token_for_account(email)
-        return await site.registration.token_for_partner(partner or "", scope)
+        found = await site.registration.partner_called(partner or "")
+        return await site.registration.token_for_partner(found.id, scope)
 
     typer.echo(_with_site(issue))
 
@@ -178,30 +207,26 @@ def token(
 @app.command()
 def share(
     patient: Annotated[str, typer.Option(help="The patient's id.")],
-    with_: Annotated[str, typer.Option("--with", help="The partner's id.")],
+    with_: Annotated[str, typer.Option("--with", help="The partner's name or id.")],
     wait: Annotated[bool, typer.Option("--wait", help="Return when it is delivered.")] = False,
 ) -> None:
-    """Share a patient's history with a partner hospital; prints the job's state."""
+    """Share a patient's history with a partner hospital; prints the job's id and state."""
 
     async def start(site: Site) -> str:
-        return await site.exchange.share_and_wait(patient, with_, wait=wait)
+        found = await site.registration.partner_called(with_)
+        return await site.exchange.share_and_wait(patient, found.id, wait=wait)
 
     typer.echo(_with_site(start))
 
 
-@app.command()
-def outbox() -> None:
-    """List what is on its way to partners."""
-    from rich.console import Console
-    from rich.table import Table
+@outbox.command("list")
+def outbox_list() -> None:
+    """List the latest jobs, newest first."""
 
     async def rows(site: Site) -> list[tuple[str, ...]]:
         return [(job.id, job.key, job.status, str(job.attempts), job.error or "") for job in await site.outbox.list()]
 
-    table = Table("job", "patient/partner", "state", "attempts", "problem")
-    for row in _with_site(rows):
-        table.add_row(*row)
-    Console().print(table)
+    print_rows(("job", "patient/partner", "state", "attempts", "problem"), _with_site(rows))
 
 
 @app.command()
@@ -216,28 +241,19 @@ def check() -> None:
 
 
 @app.command()
-def demo(end: Annotated[bool, typer.Option("--exit", help="End after the check.")] = False) -> None:
+def demo(
+    end: Annotated[bool, typer.Option("--exit", help="End after the check.")] = False,
+    picture: Annotated[Path | None, typer.Option(help="Save what is shown as an SVG file.")] = None,
+) -> None:
     """Show a diagnosis and its images travelling between two hospitals on this machine."""
     from hayat_fhir.demo import run
 
-    run(stay=not end)
+    run(stay=not end, picture=picture)
 
 
 def cli() -> None:
-    """The console script: expected errors are one line and an exit status."""
-    try:
-        app()
-    except Refusal as refusal:
-        _fail("; ".join(issue.diagnostics for issue in refusal.issues))
-    except ConfigurationError as error:
-        _fail(str(error), status=2)
-    except HayatError as error:
-        _fail(str(error))
-
-
-def _fail(line: str, status: int = 1) -> NoReturn:
-    typer.echo(f"hayat: {line}", err=True)
-    raise SystemExit(status)
+    """The console script."""
+    with_clear_errors(app)
 
 
 def _settings(http_port: int | None = None, dicom_port: int | None = None, data_dir: Path | None = None) -> Settings:
@@ -246,12 +262,20 @@ def _settings(http_port: int | None = None, dicom_port: int | None = None, data_
     return settings.load(http_port=http_port, dicom_port=dicom_port, data_dir=data_dir)
 
 
-def _process(run: Callable[[Settings], Coroutine[object, object, None]], *, supervised: bool) -> None:
-    from hayat_fhir.supervisor import end_with_parent
+def _process(
+    run: Callable[[Settings], Coroutine[Any, Any, None]],
+    *,
+    supervised: bool,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> None:
+    """Run one process of a site until it ends."""
+    from hayat_fhir.child_process import end_with_supervisor, leave_no_core
 
+    leave_no_core()
     if supervised:
-        end_with_parent()
-    asyncio.run(run(_settings()))
+        end_with_supervisor()
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(run(_settings()))
 
 
 def _with_site(use: Callable[[Site], Awaitable[T]]) -> T:
@@ -265,22 +289,8 @@ def _with_site(use: Callable[[Site], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-def _role(text: str) -> Role:
-    from hayat_fhir.security.callers import Role
-
-    if text not in {"staff", "doctor", "patient"}:
-        _fail("the role must be staff, doctor or patient")
-    return Role(text)
-
-
-def _json_file(path: Path | None) -> dict[str, object] | None:
-    if path is None:
-        return None
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        _fail(f"{path}: cannot be read as JSON ({type(error).__name__})")
-    return content if isinstance(content, dict) else _fail(f"{path}: not a JSON object")
+def _state(disabled: bool) -> str:
+    return "disabled" if disabled else "active"
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from hayat_fhir import __version__, definitions
 from hayat_fhir.definitions import Definitions
 from hayat_fhir.dicomweb import door as dicomweb
 from hayat_fhir.dimse.delivery import ImageDelivery
-from hayat_fhir.errors import Conflict, Unavailable
+from hayat_fhir.errors import ConfigurationError, Conflict, InvalidRequest, Unavailable
 from hayat_fhir.fhir.validation import Validator
+from hayat_fhir.listening import listening_socket
 from hayat_fhir.logs import configure_logging
 from hayat_fhir.mapping.engine import Mapper, compiled
 from hayat_fhir.rest import application
@@ -245,16 +246,13 @@ def web_application(site: Site) -> Application:
     return application.build(services, told)
 
 
-async def serve_api(settings: Settings) -> None:
-    """Run the HTTP doors until SIGTERM; several of these may share the port."""
+async def serve_api(settings: Settings, listening: socket.socket | None = None) -> None:
+    """Run the HTTP doors until SIGTERM, on a socket that listens already or on one of its own."""
     configure_logging()
     async with open_site(settings) as site:
         await site.database.ensure_indexes()
         await _first_staff(site)
-        listening = socket.socket(socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listening.bind((settings.http_host, settings.http_port))
+        listening = listening or listening_socket("HAYAT_HTTP_PORT", settings.http_host, settings.http_port)
         config = uvicorn.Config(
             web_application(site),
             log_config=None,
@@ -262,7 +260,14 @@ async def serve_api(settings: Settings) -> None:
             server_header=False,
             timeout_graceful_shutdown=_GRACE,
         )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # uvicorn raises the signal once more when it has ended: this process has something left to do then
+            asyncio.get_running_loop().add_signal_handler(number, _go_on)
         await uvicorn.Server(config).serve(sockets=[listening])
+
+
+def _go_on() -> None:
+    """Take a signal for heard."""
 
 
 async def serve_worker(settings: Settings) -> None:
@@ -279,7 +284,11 @@ async def serve_worker(settings: Settings) -> None:
 
 
 async def _first_staff(site: Site) -> None:
-    """Add the first staff account, where the settings name one and it is not there yet."""
+    """Add the first staff account, where the settings name one and it is not there yet.
+
+    Raises:
+        ConfigurationError: The e-mail address or the password will not do.
+    """
     settings = site.settings
     if settings.first_staff_email is None or settings.first_staff_password is None:
         return
@@ -289,6 +298,8 @@ async def _first_staff(site: Site) -> None:
             await site.registration.account(Role.STAFF, settings.first_staff_email, "First staff", password)
         except Conflict:
             return
+        except InvalidRequest as refusal:
+            raise ConfigurationError(f"HAYAT_FIRST_STAFF_EMAIL, HAYAT_FIRST_STAFF_PASSWORD: {refusal}") from refusal
 
 
 async def _answers(database: Database) -> bool:

@@ -1,16 +1,17 @@
 """The settings of one site: the only reader of the environment.
 
-Every setting is an environment variable ``HAYAT_<NAME>``. A name that is not known, and a combination that would
-open the site to the world, stop the start.
+Every setting is an environment variable ``HAYAT_<NAME>``; an empty one counts as not set. A name that is not known,
+and a combination that would open the site to the world, stop the start.
 """
 
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -20,12 +21,18 @@ from hayat_fhir.errors import ConfigurationError
 
 PREFIX = "HAYAT_"
 _OTHERS = 0o007
+_WEAKENING = frozenset(
+    {"w", "journal", "readconcernlevel", "readpreference", "tlsinsecure", "tlsallowinvalidcertificates"}
+)
+"""Options of a MongoDB URL that would undo a guarantee (lower case, as the driver compares them)."""
 
 
 class Settings(BaseSettings):
     """All settings, checked and frozen."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     site_name: str = Field("Hayat", min_length=1, max_length=100)
     """The hospital's name, as partners and audit events show it."""
@@ -64,23 +71,30 @@ class Settings(BaseSettings):
         if value is None:
             return None
         parts = urlsplit(value.get_secret_value())
-        if parts.scheme not in {"mongodb", "mongodb+srv"}:
-            raise ValueError("must begin with mongodb:// or mongodb+srv://")
+        if parts.scheme not in {"mongodb", "mongodb+srv"} or not parts.netloc:
+            raise ValueError("must begin with mongodb:// or mongodb+srv:// and name a host")
         if "@" not in parts.netloc and not all(_is_loopback(host) for host in parts.netloc.split(",")):
             raise ValueError("a MongoDB on another machine needs a user and a password")
+        for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+            if name.lower() in _WEAKENING:
+                raise ValueError("must not set write concern, read concern, read preference or insecure TLS")
         return value
 
     @model_validator(mode="after")
     def _safe(self) -> Self:
         base = urlsplit(self.site_url)
-        if base.scheme not in {"http", "https"} or not base.hostname or base.path.strip("/") or base.query:
-            raise ValueError("HAYAT_BASE_URL must be http(s)://host[:port] without a path")
+        if base.scheme not in {"http", "https"} or not base.hostname or "@" in base.netloc:
+            raise ValueError("HAYAT_BASE_URL must be http(s)://host[:port]")
+        if base.path.strip("/") or base.query or base.fragment:
+            raise ValueError("HAYAT_BASE_URL must end after the port: the doors have their own paths")
         if base.scheme == "http" and not _is_loopback(base.netloc):
             raise ValueError("HAYAT_BASE_URL must be https, unless it is of this machine")
         if not _is_loopback(self.http_host) and base.scheme != "https":
             raise ValueError("HAYAT_HTTP_HOST beyond this machine needs a TLS proxy and an https HAYAT_BASE_URL")
         if (self.first_staff_email is None) != (self.first_staff_password is None):
             raise ValueError("HAYAT_FIRST_STAFF_EMAIL and HAYAT_FIRST_STAFF_PASSWORD go together")
+        if self.http_port == self.dicom_port:
+            raise ValueError("HAYAT_HTTP_PORT and HAYAT_DICOM_PORT must differ")
         return self
 
     @property
@@ -105,15 +119,9 @@ class Settings(BaseSettings):
         return self.data_dir / "secrets"
 
     def environment(self) -> dict[str, str]:
-        """The environment for a child process: this one's, with these settings."""
-        own = {
-            "HAYAT_HTTP_PORT": str(self.http_port),
-            "HAYAT_DICOM_PORT": str(self.dicom_port),
-            "HAYAT_DATA_DIR": str(self.data_dir),
-        }
-        if self.mongodb_url is not None:
-            own["HAYAT_MONGODB_URL"] = self.mongodb_url.get_secret_value()
-        return {**os.environ, **own}
+        """The environment for a child process: this one's, with what the command line has changed."""
+        changed = {"HTTP_PORT": self.http_port, "DICOM_PORT": self.dicom_port, "DATA_DIR": self.data_dir}
+        return {**os.environ, **{f"{PREFIX}{name}": str(value) for name, value in changed.items()}}
 
 
 def load(**overrides: Any) -> Settings:  # noqa: ANN401 - settings of any type
@@ -122,21 +130,29 @@ def load(**overrides: Any) -> Settings:  # noqa: ANN401 - settings of any type
     Raises:
         ConfigurationError: A setting is unknown, malformed or unsafe; the message names it, never its value.
     """
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    for name in os.environ:
-        if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise ConfigurationError(f"{name}: no such setting")
+    _refuse_unknown()
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         settings = Settings(**given)
     except ValidationError as error:
         finding = error.errors(include_input=False, include_url=False, include_context=False)[0]
         setting = f"{PREFIX}{str(finding['loc'][0]).upper()}: " if finding["loc"] else ""
-        raise ConfigurationError(f"{setting}{finding['msg'].removeprefix('Value error, ')}") from error
+        raise ConfigurationError(f"{setting}{finding['msg'].removeprefix('Value error, ')}") from None
     data_dir = settings.data_dir.absolute()
+    if data_dir.exists() and not data_dir.is_dir():
+        raise ConfigurationError(f"HAYAT_DATA_DIR: {data_dir} is not a directory")
     if data_dir.exists() and data_dir.stat().st_mode & _OTHERS:
         raise ConfigurationError(f"HAYAT_DATA_DIR: {data_dir} must not be open to other users (chmod o-rwx)")
     return settings.model_copy(update={"data_dir": data_dir})
+
+
+def _refuse_unknown() -> None:
+    """Raise ConfigurationError where the environment has a HAYAT_ variable that is no setting."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            close = get_close_matches(name.upper(), known, 1, 0.8)
+            raise ConfigurationError(f"{name}: no such setting" + (f"; did you mean {close[0]}?" if close else ""))
 
 
 def _is_loopback(host: str) -> bool:

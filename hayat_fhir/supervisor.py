@@ -1,63 +1,42 @@
 """``hayat serve``: one site as a family of processes, each restarted when it dies.
 
-mongod first, then the API, the DICOM door and the worker; they end in the opposite order. A lock on the data
-directory keeps a second family away; children end by themselves when the supervisor is killed.
+mongod first, then the API, the DICOM door and the worker; they end in the opposite order. The supervisor opens
+the HTTP port and hands the listening socket to every API process, so that connections wait in its queue, rather
+than fail, while an API process is started again. A lock on the data directory keeps a second family away.
 """
 
 from __future__ import annotations
 
 import fcntl
-import http.client
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from types import FrameType
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
+from hayat_fhir.child_process import Backoff, ChildProcess
 from hayat_fhir.errors import ConfigurationError
+from hayat_fhir.listening import listening_socket
+from hayat_fhir.readiness import watch_readiness
 from hayat_fhir.store.mongod import EmbeddedMongod
 
 if TYPE_CHECKING:
     from hayat_fhir.settings import Settings
 
 _TICK = 0.1
-_FIRST_PAUSE = 0.2
-_LONGEST_PAUSE = 10.0
-_STEADY = 30.0
-"""Seconds after which a process that dies is restarted at once again."""
-_PATIENCE = 8.0
+_PORT_PATIENCE = 5.0
+"""Seconds for the processes of a killed supervisor to give its ports back."""
+_PATIENCE = 6.5
+"""Seconds for the children to end; mongod has three more."""
+_MISCONFIGURED = 2
+"""The exit status of a process whose configuration is wrong."""
 Announce = Callable[[str], None]
 
 
-@dataclass(slots=True)
-class _Child:
-    """One process of the family."""
-
-    name: str
-    arguments: list[str]
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    pause: float = _FIRST_PAUSE
-    due: float = field(default=0.0)
-
-    def start(self, environment: dict[str, str]) -> None:
-        self.started = time.monotonic()
-        self.process = subprocess.Popen([sys.executable, "-m", "hayat_fhir", *self.arguments], env=environment)  # noqa: S603
-
-    def needs_start(self) -> bool:
-        """Whether it is dead and its pause is over; the pause grows while it keeps dying soon."""
-        now = time.monotonic()
-        if self.process is not None and self.process.poll() is not None:
-            steady = now - self.started > _STEADY
-            self.pause = _FIRST_PAUSE if steady else min(self.pause * 2, _LONGEST_PAUSE)
-            self.due = now + self.pause
-            self.process = None
-        return self.process is None and now >= self.due
+class _StoppedWhileStarting(BaseException):
+    """SIGTERM or SIGINT while mongod is started: nothing below may swallow it."""
 
 
 class Supervisor:
@@ -67,103 +46,125 @@ class Supervisor:
         self._settings = settings
         self._announce = announce
         self._stopping = threading.Event()
+        self._ready = threading.Event()
         self._mongod = None if settings.mongodb_url else EmbeddedMongod(settings.data_dir)
-        names = [*(["api"] * settings.workers), "dimse", "worker"]
-        self._children = [_Child(name, [name, "--supervised"]) for name in names]
+        self._mongod_backoff = Backoff()
+        self._starting_mongod = False
+        self._children: list[ChildProcess] = []
         self._environment = settings.environment()
 
     def run(self) -> None:
-        """Start everything, watch over it, and end it on SIGTERM or SIGINT.
+        """Start everything, watch over it, and end it on SIGTERM, SIGINT or SIGHUP.
 
         Raises:
-            ConfigurationError: Another family runs on this data directory, or mongod does not start.
+            ConfigurationError: Another family runs on this data directory, a port is taken, mongod does not
+                start, or a process finds its configuration wrong.
         """
-        lock = self._lock()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        try:
-            self._start_mongod()
-            threading.Thread(target=self._announce_ready, daemon=True).start()
-            while not self._stopping.is_set():
-                self._watch()
-                self._stopping.wait(_TICK)
-        finally:
-            self._end()
-            lock.close()
+        begun = time.monotonic()
+        with ExitStack() as stack:
+            self._lock(stack)
+            self._open_ports(stack)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, self._stop)
+            stack.callback(self._end)
+            try:
+                self._start_mongod()
+                self._watch_readiness(begun)
+                while not self._stopping.is_set():
+                    self._watch()
+                    self._stopping.wait(_TICK)
+            except _StoppedWhileStarting:
+                return
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self._stopping.set()
+        if self._starting_mongod:
+            raise _StoppedWhileStarting
 
-    def _lock(self) -> IO[bytes]:
-        self._settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = (self._settings.data_dir / "serve.lock").open("ab")
+    def _lock(self, stack: ExitStack) -> None:
+        folder = self._settings.data_dir
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = stack.enter_context((folder / "serve.lock").open("ab"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            lock.close()
-            raise ConfigurationError(f"another hayat serve runs on {self._settings.data_dir}") from error
-        return lock
+            raise ConfigurationError(f"HAYAT_DATA_DIR: another hayat serve runs on {folder}") from error
+
+    def _open_ports(self, stack: ExitStack) -> None:
+        """Listen on the HTTP port for the API processes, and see that the DICOM door will get its own."""
+        settings = self._settings
+        http = listening_socket("HAYAT_HTTP_PORT", settings.http_host, settings.http_port, _PORT_PATIENCE)
+        stack.enter_context(http)
+        listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port, _PORT_PATIENCE).close()
+        api = ["api", "--socket", str(http.fileno())]
+        self._children = [
+            *(ChildProcess("api", api, (http.fileno(),)) for _ in range(settings.workers)),
+            ChildProcess("dimse", ["dimse"]),
+            ChildProcess("worker", ["worker"]),
+        ]
 
     def _start_mongod(self) -> None:
-        if self._mongod is not None:
-            self._mongod.start()
-            self._announce("mongod is up")
+        if self._mongod is None:
+            return
+        self._starting_mongod = True
+        try:
+            if not self._stopping.is_set():
+                self._mongod.start()
+                self._mongod_backoff.started(time.monotonic())
+                self._announce("mongod is up")
+        finally:
+            self._starting_mongod = False
 
     def _watch(self) -> None:
-        if self._mongod is not None and not self._mongod.alive:
-            self._announce("mongod died; starting it again")
-            self._mongod.start()
+        """Start whatever is not running and due."""
+        self._watch_mongod()
         for child in self._children:
-            if child.needs_start():
-                if child.started:
-                    self._announce(f"{child.name} died; starting it again")
-                child.start(self._environment)
+            if child.has_died():
+                if child.status == _MISCONFIGURED and not self._ready.is_set():
+                    raise ConfigurationError(f"{child.name} cannot run with this configuration")
+                self._announce(f"{child.name} died (status {child.status}); starting it again")
+            child.start_if_due(self._environment)
 
-    def _announce_ready(self) -> None:
-        begun = time.monotonic()
-        while not self._stopping.is_set() and not self._is_ready():
-            self._stopping.wait(_TICK)
-        if not self._stopping.is_set():
-            settings = self._settings
-            self._announce(
-                f"ready after {time.monotonic() - begun:.1f} s: FHIR {settings.fhir_url}, "
-                f"DICOM {settings.ae_title}@{settings.dicom_host}:{settings.dicom_port}"
-            )
-
-    def _is_ready(self) -> bool:
-        connection = http.client.HTTPConnection(self._settings.http_host, self._settings.http_port, timeout=1)
+    def _watch_mongod(self) -> None:
+        now = time.monotonic()
+        if self._mongod is None or self._mongod.alive or now < self._mongod_backoff.due:
+            return
+        self._mongod_backoff.died(now)
+        self._announce("mongod died; starting it again")
         try:
-            connection.request("GET", "/health/ready")
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+            self._start_mongod()
+        except ConfigurationError as error:
+            self._announce(str(error))
+
+    def _watch_readiness(self, begun: float) -> None:
+        settings = self._settings
+        names = {
+            "api": f"API answers at {settings.site_url}",
+            "mongodb": "MongoDB is up, its indexes are built",
+            "dicom": f"DICOM door listens as {settings.ae_title} on {settings.dicom_host}:{settings.dicom_port}",
+        }
+
+        def watch() -> None:
+            address = (settings.http_host, settings.http_port)
+            for component in watch_readiness(*address, self._stopping):
+                if component in names:
+                    self._announce(names[component])
+            if not self._stopping.is_set():
+                self._ready.set()
+                self._announce(f"ready after {time.monotonic() - begun:.1f} s: {settings.fhir_url}")
+
+        threading.Thread(target=watch, name="readiness", daemon=True).start()
 
     def _end(self) -> None:
-        """End the children, then mongod; whoever does not end in time is killed."""
-        running = [child.process for child in self._children if child.process is not None]
-        for process in running:
-            process.terminate()
+        """End the children, the last started first, then mongod; whoever does not end in time is killed."""
+        self._stopping.set()
         deadline = time.monotonic() + _PATIENCE
-        for process in running:
-            try:
-                process.wait(max(deadline - time.monotonic(), 0.1))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        for child in reversed(self._children):
+            child.terminate()
+        for child in reversed(self._children):
+            if not child.wait(max(deadline - time.monotonic(), 0.0)):
+                self._announce(f"{child.name} did not end in time and was killed")
         if self._mongod is not None:
             self._mongod.stop()
-
-
-def end_with_parent() -> None:
-    """End this process (SIGTERM) when the one that started it is gone."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=watch, daemon=True).start()
+        self._announce("ended")

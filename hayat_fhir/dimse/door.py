@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification
 from structlog.typing import FilteringBoundLogger
 
@@ -125,7 +126,7 @@ class Door:
             return
         self._server.shutdown()
         deadline = time.monotonic() + _DRAIN
-        while self._server.active_associations and time.monotonic() < deadline:
+        while any(map(_is_established, self._server.active_associations)) and time.monotonic() < deadline:
             time.sleep(0.05)
         self._server.server_close()
 
@@ -166,6 +167,11 @@ class Door:
         if counts is not None:
             address = str(getattr(event.assoc, "peer_address", ""))
             self._transferred(counts["peer"], address, counts["images"])
+
+
+def _is_established(association: Association) -> bool:
+    """Whether images may be under way; a connection that has not said who it is need not be waited for."""
+    return bool(association.is_established)
 
 
 DIMSE_STATUS_REFUSED = 0x0124

@@ -31,7 +31,7 @@ from hayat_fhir.store.replica_set import PATIENCE, open_for_use
 
 _ADDRESS_IN_USE = 48
 """The exit status of a mongod that cannot listen on its port."""
-_STOP_PATIENCE = 5.0
+_STOP_PATIENCE = 3.0
 
 
 class EmbeddedMongod:
@@ -85,7 +85,7 @@ class EmbeddedMongod:
             raise
 
     def stop(self) -> None:
-        """End the mongod that was started here, within five seconds; one of another process goes on."""
+        """End the mongod that was started here, within three seconds; one of another process goes on."""
         if self._process is not None:
             _end(self._process)
             self._process = None

@@ -1,0 +1,129 @@
+"""A process of a family, from both sides: how the supervisor starts and restarts it, and how it ends by itself.
+
+The child's standard input is the lifeline: a pipe of which only the supervisor holds the other end. When the
+supervisor is gone, whatever way it went, the kernel closes the pipe, and the child ends.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 10.0
+STEADY = 30.0
+"""Seconds after which a process that dies is restarted soon again."""
+_LAST_WORDS = 2.0
+"""Seconds that a process without a supervisor has to end."""
+
+
+@dataclass(slots=True)
+class Backoff:
+    """When to start a thing again that has died: soon, and later and later while it keeps dying soon.
+
+    All times are in seconds of one monotonic clock.
+    """
+
+    due: float = 0.0
+    _pause: float = FIRST_PAUSE / 2
+    _started: float = 0.0
+
+    def started(self, now: float) -> None:
+        """It was started."""
+        self._started = now
+
+    def died(self, now: float) -> None:
+        """It was found dead, or could not be started; ``due`` is when to try next."""
+        self._pause = FIRST_PAUSE if now - self._started > STEADY else min(self._pause * 2, LONGEST_PAUSE)
+        self.due = now + self._pause
+
+
+@dataclass(slots=True)
+class ChildProcess:
+    """One ``hayat`` process of the family. ``sockets`` are the file descriptors that it inherits."""
+
+    name: str
+    arguments: Sequence[str]
+    sockets: tuple[int, ...] = ()
+    status: int | None = None
+    """The exit status of its last run; negative for a signal."""
+    _process: subprocess.Popen[bytes] | None = None
+    _backoff: Backoff = field(default_factory=Backoff)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has been started and not been found dead."""
+        return self._process is not None
+
+    def start_if_due(self, environment: Mapping[str, str]) -> bool:
+        """Start it unless it runs, or its pause is not over; whether it was started."""
+        now = time.monotonic()
+        if self._process is not None or now < self._backoff.due:
+            return False
+        self._backoff.started(now)
+        self._process = subprocess.Popen(  # noqa: S603 - this package's own command
+            [sys.executable, "-m", "hayat_fhir", *self.arguments, "--supervised"],
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            pass_fds=self.sockets,
+            process_group=0,
+        )
+        return True
+
+    def has_died(self) -> bool:
+        """Whether it has died since it was started; says so once."""
+        if self._process is None or self._process.poll() is None:
+            return False
+        self.status = self._process.returncode
+        self._forget()
+        self._backoff.died(time.monotonic())
+        return True
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def wait(self, patience: float) -> bool:
+        """Whether it ended by itself within ``patience`` seconds; if not, it has been killed."""
+        if self._process is None:
+            return True
+        try:
+            self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return False
+        finally:
+            self._forget()
+        return True
+
+    def _forget(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process = None
+
+
+def end_with_supervisor() -> None:
+    """In the child: end this process when the supervisor is gone, first politely."""
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_LAST_WORDS)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+
+
+def leave_no_core() -> None:
+    """Let no crash of this process write its memory, and the personal data in it, to a file."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

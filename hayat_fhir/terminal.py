@@ -1,0 +1,88 @@
+"""What the command line reads and prints: tables, passwords, key files, and one clear line for what goes wrong."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+
+from hayat_fhir.errors import ConfigurationError, HayatError, Refusal
+
+_FAILED = 1
+_MISCONFIGURED = 2
+
+
+def fail(line: str, status: int = _FAILED) -> NoReturn:
+    """End the command with one line on standard error."""
+    typer.echo(f"hayat: {line}", err=True)
+    raise SystemExit(status)
+
+
+def with_clear_errors(command: Callable[[], None]) -> None:
+    """Run the command line: expected errors are one line and an exit status, 2 for a wrong configuration."""
+    try:
+        command()
+    except Refusal as refusal:
+        fail("; ".join(issue.diagnostics for issue in refusal.issues))
+    except ConfigurationError as error:
+        fail(str(error), _MISCONFIGURED)
+    except HayatError as error:
+        fail(str(error))
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        fail(f"{place}{error.strerror or type(error).__name__}")
+
+
+def print_rows(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on a terminal; elsewhere one line a row, separated by tabs and without the titles, for scripts."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            typer.echo("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*titles)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def announcer() -> Callable[[str], None]:
+    """Prints lines about the progress of a start, for people, on standard error."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+
+    def announce(line: str) -> None:
+        style = "bold green" if line.startswith("ready") else "red" if " died" in line else ""
+        console.print(Text.assemble(("hayat ", "cyan"), (line, style)))
+
+    return announce
+
+
+def password_from_stdin(*, asked: bool) -> str:
+    """The first line of standard input; passwords are taken from nowhere else."""
+    if not asked:
+        fail("give the password on standard input, with --password-stdin", _MISCONFIGURED)
+    try:
+        return sys.stdin.readline().rstrip("\r\n")
+    except UnicodeDecodeError:
+        fail("the password is not valid text in this terminal's encoding")
+
+
+def json_object(path: Path | None) -> dict[str, object] | None:
+    """The JSON object in a file, where one is given."""
+    if path is None:
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        fail(f"{path}: not JSON")
+    return content if isinstance(content, dict) else fail(f"{path}: not a JSON object")
