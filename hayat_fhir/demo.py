@@ -7,6 +7,7 @@ would use: ``hayat`` commands, FHIR over HTTP, DICOM over its port.
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shutil
 import tempfile
@@ -28,6 +29,7 @@ _NATIONAL = "urn:oid:2.16.840.1.113883.4.330.792"
 _BIRTH_DATE = "1980-05-17"
 _CONCLUSION = "Small nodule in the right lower lobe, unchanged over two years; no follow-up needed."
 _PATIENCE = 60.0
+_PICTURE_WIDTH = 110
 
 
 class Demonstration:
@@ -162,7 +164,7 @@ class Demonstration:
         with self.b.client("doctor") as client:
             everything = _entries(_answer(client.get(f"/Patient/{self._at_b}/$everything")))
             report = self._report(client)
-            console.print(_history_table(everything))
+            console.print(_history_table(everything, f"{self.a.url}/"))
             console.print(Panel(report["conclusion"], title="The diagnosis, as Hospital B reads it", expand=False))
             console.print(_image_table([(image, self._digest_at_b(client, image)) for image in self._images]))
 
@@ -180,18 +182,20 @@ class Demonstration:
         )
 
 
-def run(*, stay: bool, console: Console | None = None) -> None:
-    """Run the demonstration; with ``stay`` keep both sites up until Ctrl-C.
+def run(*, stay: bool, picture: Path | None = None) -> None:
+    """Run the demonstration; with ``stay`` keep both sites up until Ctrl-C, with ``picture`` save what it shows as SVG.
 
     Raises:
         DemonstrationFailed: A step did not hold.
     """
-    console = console or Console()
+    console = Console(record=picture is not None, width=_PICTURE_WIDTH if picture else None)
     folder = Path(tempfile.mkdtemp(prefix="hayat-demo-"))
     demonstration = Demonstration(folder)
     try:
         _run_steps(demonstration, console)
         demonstration.show(console)
+        if picture is not None:
+            picture.write_text(_without_fonts(console.export_svg(title="make demo")))
         if stay:
             demonstration.invite(console)
             _stay(console)
@@ -218,13 +222,15 @@ def _stay(console: Console) -> None:
         console.print("Ending both hospitals.")
 
 
-def _history_table(resources: list[dict[str, Any]]) -> Table:
+def _history_table(resources: list[dict[str, Any]], hospital_a: str) -> Table:
     table = Table(title="What Hospital B sees: Patient/$everything", title_justify="left")
     table.add_column("Resource")
     table.add_column("What it says")
     table.add_column("Where it comes from")
     for resource in resources:
-        table.add_row(resource["resourceType"], _said(resource), resource.get("meta", {}).get("source", "Hospital B"))
+        source = resource.get("meta", {}).get("source", "")
+        origin = "[bold cyan]Hospital A[/]" if source.startswith(hospital_a) else "Hospital B"
+        table.add_row(resource["resourceType"], _said(resource), origin)
     return table
 
 
@@ -252,6 +258,11 @@ def _image_table(images: list[tuple[Pushed, str]]) -> Table:
         same = "[green]yes[/]" if digest == image.sha256 else "[red]NO[/]"
         table.add_row(image.modality, f"{image.sha256[:24]}…", f"{digest[:24]}…", same)
     return table
+
+
+def _without_fonts(svg: str) -> str:
+    """The picture without fonts from other hosts: it is shown with a monospaced font of the reader's."""
+    return re.sub(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", "", svg, flags=re.DOTALL)
 
 
 def _answer(response: httpx.Response) -> dict[str, Any]:
