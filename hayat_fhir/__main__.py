@@ -269,11 +269,11 @@ def _process(
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> None:
     """Run one process of a site until it ends."""
-    from hayat_fhir.child_process import end_with_supervisor, leave_no_core
+    from hayat_fhir.child_process import follow_supervisor, leave_no_core
 
     leave_no_core()
     if supervised:
-        end_with_supervisor()
+        follow_supervisor()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(run(_settings()))
 

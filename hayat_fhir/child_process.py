@@ -1,7 +1,8 @@
 """A process of a family, from both sides: how the supervisor starts and restarts it, and how it ends by itself.
 
-The child's standard input is the lifeline: a pipe of which only the supervisor holds the other end. When the
-supervisor is gone, whatever way it went, the kernel closes the pipe, and the child ends.
+The child's standard input is the lifeline: a pipe of which only the supervisor holds the other end. A byte tells
+the child, which has loaded its code meanwhile, to begin its work. When the supervisor is gone, whatever way it went,
+the kernel closes the pipe, and the child ends.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 FIRST_PAUSE = 0.2
@@ -55,6 +57,7 @@ class ChildProcess:
     status: int | None = None
     """The exit status of its last run; negative for a signal."""
     _process: subprocess.Popen[bytes] | None = None
+    _begun: bool = False
     _backoff: Backoff = field(default_factory=Backoff)
 
     @property
@@ -63,11 +66,12 @@ class ChildProcess:
         return self._process is not None
 
     def start_if_due(self, environment: Mapping[str, str]) -> bool:
-        """Start it unless it runs, or its pause is not over; whether it was started."""
+        """Start it, waiting, unless it runs or its pause is not over; whether it was started."""
         now = time.monotonic()
         if self._process is not None or now < self._backoff.due:
             return False
         self._backoff.started(now)
+        self._begun = False
         self._process = subprocess.Popen(  # noqa: S603 - this package's own command
             [sys.executable, "-m", "hayat_fhir", *self.arguments, "--supervised"],
             env=dict(environment),
@@ -76,6 +80,14 @@ class ChildProcess:
             process_group=0,
         )
         return True
+
+    def begin(self) -> None:
+        """Let it begin its work; it does not wait for more than the first of these."""
+        if self._process is not None and self._process.stdin is not None and not self._begun:
+            self._begun = True
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(b"\n")
+                self._process.stdin.flush()
 
     def has_died(self) -> bool:
         """Whether it has died since it was started; says so once."""
@@ -107,12 +119,15 @@ class ChildProcess:
 
     def _forget(self) -> None:
         if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
+            with suppress(BrokenPipeError):
+                self._process.stdin.close()
         self._process = None
 
 
-def end_with_supervisor() -> None:
-    """In the child: end this process when the supervisor is gone, first politely."""
+def follow_supervisor() -> None:
+    """In the child: return when it may begin; from then on end this process when the supervisor is gone."""
+    if not os.read(0, 1):
+        sys.exit(0)
 
     def watch() -> None:
         while os.read(0, 4096):

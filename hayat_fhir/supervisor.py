@@ -1,8 +1,9 @@
 """``hayat serve``: one site as a family of processes, each restarted when it dies.
 
-mongod first, then the API, the DICOM door and the worker; they end in the opposite order. The supervisor opens
-the HTTP port and hands the listening socket to every API process, so that connections wait in its queue, rather
-than fail, while an API process is started again. A lock on the data directory keeps a second family away.
+mongod first, then the API, the DICOM door and the worker, which load their code while mongod starts; they end in
+the opposite order. The supervisor opens the HTTP port and hands the listening socket to every API process, so that
+connections wait in its queue, rather than fail, while an API process is started again. A lock on the data directory
+keeps a second family away.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ class Supervisor:
                 signal.signal(number, self._stop)
             stack.callback(self._end)
             try:
+                for child in self._children:
+                    child.start_if_due(self._environment)
                 self._start_mongod()
                 self._watch_readiness(begun)
                 while not self._stopping.is_set():
@@ -125,6 +128,7 @@ class Supervisor:
                     raise ConfigurationError(f"{child.name} cannot run with this configuration")
                 self._announce(f"{child.name} died (status {child.status}); starting it again")
             child.start_if_due(self._environment)
+            child.begin()
 
     def _watch_mongod(self) -> None:
         now = time.monotonic()
