@@ -258,6 +258,7 @@ async def serve_api(settings: Settings, listening: socket.socket | None = None) 
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=_GRACE,
         )
         for number in (signal.SIGTERM, signal.SIGINT):

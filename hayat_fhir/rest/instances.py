@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hayat_fhir.errors import Gone, InvalidRequest, Issue, NotFound, PreconditionFailed
+from hayat_fhir.errors import InvalidRequest, Issue
 from hayat_fhir.fhir.outcomes import operation_outcome
 from hayat_fhir.rest import bodies
 from hayat_fhir.rest.messages import Answer, Headers, Request
@@ -51,9 +51,9 @@ class Instances:
         expected = if_match(request.header(b"if-match"))
         absent = only_if_absent(request.header(b"if-none-match"))
         resource = await bodies.resource(request)
-        if absent:
-            await self._check_absent(request)
-        written = await self._interactions.update(request.caller, names["type"], names["id"], resource, expected)
+        written = await self._interactions.update(
+            request.caller, names["type"], names["id"], resource, expected, absent=absent
+        )
         return written_answer(request, written, self._pages.base_url)
 
     async def delete(self, request: Request) -> Answer:
@@ -66,13 +66,6 @@ class Instances:
         if request.preference.returns == "OperationOutcome":
             return request.answer(200, _done("deleted"), headers)
         return request.answer(204, None, headers)
-
-    async def _check_absent(self, request: Request) -> None:
-        try:
-            await self._interactions.read(request.caller, request.names["type"], request.names["id"])
-        except (NotFound, Gone):
-            return
-        raise PreconditionFailed("the resource exists already")
 
 
 def _version(request: Request, stored: Stored) -> Answer:

@@ -34,7 +34,9 @@ class Conditional:
         self._parameters = parameters
         self._base_url = base_url
 
-    async def match(self, caller: Caller, type: str, criteria: str) -> Stored | None:
+    async def match(
+        self, caller: Caller, type: str, criteria: str, interaction: Interaction = Interaction.CREATE
+    ) -> Stored | None:
         """The one resource that meets the criteria, or None.
 
         Raises:
@@ -42,7 +44,7 @@ class Conditional:
             PreconditionFailed: Several resources meet them.
             Forbidden: The caller may not search this type.
         """
-        restriction = self._visibility(caller, type, criteria)
+        restriction = self._visibility(caller, type, criteria, interaction)
         page = await self._resources.find(type, self._condition(type, criteria), restriction, (), 2, None)
         if len(page.matches) > 1:
             raise PreconditionFailed("the criteria match several resources", code="multiple-matches")
@@ -81,9 +83,11 @@ class Conditional:
             raise InvalidRequest("conditional criteria must be search parameters of the type", code="invalid")
         return query.condition
 
-    def _visibility(self, caller: Caller, type: str, criteria: str) -> Restriction:
+    def _visibility(
+        self, caller: Caller, type: str, criteria: str, interaction: Interaction = Interaction.CREATE
+    ) -> Restriction:
         """A partner links patients and imaging studies to the site's own by identifier, and by nothing else."""
-        restriction = self._policy.restriction(caller, Interaction.CREATE, type)
+        restriction = self._policy.restriction(caller, interaction, type)
         if caller.role is Role.PARTNER and type in _LINKABLE and {n for n, _ in _pairs(criteria)} == {"identifier"}:
             return _LINKED
         return restriction

@@ -39,10 +39,11 @@ class Drafting:
             Forbidden: The caller may not write this.
             NotFound: The caller may not know of the old version.
         """
-        self._validator.validate(resource, type=type)
-        resource = {**resource, "id": id}
         alive = old is not None and not old.deleted
         interaction = Interaction.UPDATE if alive else Interaction.CREATE
+        self._policy.restriction(caller, interaction, type)
+        self._validator.validate(resource, type=type)
+        resource = {**resource, "id": id}
         compartments = tuple(self._indexer.compartments(resource, id))
         self._policy.check_write(caller, interaction, type, resource, compartments, old)
         if alive and old is not None and old.resource is not None and same_content(old.resource, resource):

@@ -129,15 +129,22 @@ class Interactions:
             raise Conflict("others kept creating the same resource")
 
     async def update(
-        self, caller: Caller, type: str, id: str, resource: Resource, if_match: int | None = None
+        self,
+        caller: Caller,
+        type: str,
+        id: str,
+        resource: Resource,
+        if_match: int | None = None,
+        *,
+        absent: bool = False,
     ) -> Written:
         """Store ``resource`` as the next version of ``type/id``, or as its first (update as create).
 
-        Equal content makes no new version.
+        Equal content makes no new version. With ``absent`` only where there is no such resource.
 
         Raises:
             InvalidRequest: Not a valid resource, or its id is not ``id``.
-            PreconditionFailed: ``if_match`` is not the current version.
+            PreconditionFailed: ``if_match`` is not the current version, or with ``absent`` there is one.
             NotFound: The caller may not know of the resource.
             Forbidden: The caller may not write this.
         """
@@ -148,6 +155,8 @@ class Interactions:
                 old = await self._resources.read(type, id, UNRESTRICTED)
                 change = self._drafting.put(caller, type, id, resource, old)
                 _check_match(old, if_match)
+                if absent and old is not None and not old.deleted:
+                    raise PreconditionFailed("the resource exists already")
                 if change is None and old is not None:
                     access.patients.update(old.compartments)
                     return Written(old, changed=False)

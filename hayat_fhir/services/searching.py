@@ -146,5 +146,6 @@ class Searching:
 
 def _binding(caller: Caller, query: Query) -> bytes:
     """What a page cursor is bound to: who asked, with which scopes, and what."""
-    parts = [caller.subject, caller.role, *sorted(caller.scopes), query.type, urlencode(query.pairs)]
+    parts = [caller.subject, caller.role, *sorted(caller.scopes), query.type]
+    parts.append(urlencode([pair for pair in query.pairs if pair[0] != "_cursor"]))
     return "\x1f".join(parts).encode()

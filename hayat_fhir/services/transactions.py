@@ -15,7 +15,7 @@ from hayat_fhir.errors import Conflict, InvalidRequest, Issue, NotFound, Precond
 from hayat_fhir.fhir.bundles import Entry
 from hayat_fhir.fhir.references import references, rewrite
 from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role
-from hayat_fhir.security.policy import Policy
+from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.contribution import linked_patient, provenance
@@ -129,7 +129,7 @@ class Transactions:
             type, _, criteria = text.partition("?")
             async with gate:
                 with _naming(entry):
-                    match = await self._conditional.match(caller, type, criteria)
+                    match = await self._conditional.match(caller, type, criteria, Interaction.SEARCH)
                     if match is None:
                         raise PreconditionFailed("a conditional reference matches nothing", code="not-found")
             plan.table[text] = match.reference
