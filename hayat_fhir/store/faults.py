@@ -32,7 +32,9 @@ _UNREACHABLE = (
     WTimeoutError,
     WaitQueueTimeoutError,
 )
-_OBJECT_TOO_LARGE = frozenset({10334, 17280, 17419, 17420})
+_OBJECT_TOO_LARGE = frozenset({388, 10334, 17280, 17419, 17420})
+"""Server codes of a document, or a transaction, that does not fit."""
+
 _PASSING = frozenset({6, 7, 24, 50, 64, 89, 91, 112, 133, 189, 246, 262, 286, 290, 314, 317, 9001, 10058, 10107})
 _PASSING_TOO = frozenset({11600, 11602, 13435, 13436, 14031})
 """Server codes of a node that steps down, stops, recovers, runs out of time or out of disk."""

@@ -31,6 +31,9 @@ from hayat_fhir.store.replica_set import PATIENCE, open_for_use
 
 _ADDRESS_IN_USE = 48
 """The exit status of a mongod that cannot listen on its port."""
+_EVICTION = "eviction_dirty_target=60,eviction_dirty_trigger=75,eviction_updates_target=40,eviction_updates_trigger=60"
+"""Most of the cache may be dirty: else a transaction of some thousand resources does not fit, and loading crawls."""
+
 _STOP_PATIENCE = 3.0
 
 
@@ -41,7 +44,7 @@ class EmbeddedMongod:
     the starting thread for the end of the parent.
     """
 
-    def __init__(self, data_dir: Path, *, cache_gb: float = 0.25) -> None:
+    def __init__(self, data_dir: Path, *, cache_gb: float = 1.0) -> None:
         self._folder = data_dir.absolute() / "mongod"
         self._cache_gb = cache_gb
         self._lock: IO[bytes] | None = None
@@ -132,6 +135,7 @@ class EmbeddedMongod:
             "keyFile": str(self._folder / "key"),
             "logpath": str(self._folder / "log"),
             "wiredTigerCacheSizeGB": f"{self._cache_gb:g}",
+            "wiredTigerEngineConfigString": _EVICTION,
             "oplogSize": "990",
             "networkMessageCompressors": "disabled",
         }

@@ -20,6 +20,7 @@ from hayat_fhir.store.conditions import Filter, matching, together, visible
 from hayat_fhir.store.database import CODEC_OPTIONS, Collection, Database
 from hayat_fhir.store.documents import WITHOUT_INDEX, Document, from_document
 from hayat_fhir.store.faults import answered
+from hayat_fhir.store.grouped_reads import GroupedReads
 from hayat_fhir.store.indexes import HISTORY
 from hayat_fhir.store.records import Change, Page, Stored
 
@@ -41,6 +42,7 @@ class Resources:
         self._database = database
         self._principal_dates = principal_dates or {}
         self._commits = Commits(database)
+        self._reads = GroupedReads(database)
 
     async def read(self, type: str, id: str, restriction: Restriction) -> Stored | None:
         """The current version, which may be a deletion; None where there is none, or it lies outside.
@@ -48,10 +50,7 @@ class Resources:
         Raises:
             Unavailable: MongoDB does not answer.
         """
-        admitted = visible(restriction)
-        if admitted is None:
-            return None
-        document = await self._database.find_one(type, {"_id": id, **admitted})
+        document = await self._reads.read(type, id, restriction)
         return None if document is None else from_document(type, document)
 
     async def read_many(
