@@ -87,10 +87,10 @@ class Settings(BaseSettings):
             raise ValueError("HAYAT_BASE_URL must be http(s)://host[:port]")
         if base.path.strip("/") or base.query or base.fragment:
             raise ValueError("HAYAT_BASE_URL must end after the port: the doors have their own paths")
-        if base.scheme == "http" and not _is_loopback(base.netloc):
-            raise ValueError("HAYAT_BASE_URL must be https, unless it is of this machine")
         if not _is_loopback(self.http_host) and base.scheme != "https":
             raise ValueError("HAYAT_HTTP_HOST beyond this machine needs a TLS proxy and an https HAYAT_BASE_URL")
+        if base.scheme == "http" and not _is_loopback(base.netloc):
+            raise ValueError("HAYAT_BASE_URL must be https, unless it is of this machine")
         if (self.first_staff_email is None) != (self.first_staff_password is None):
             raise ValueError("HAYAT_FIRST_STAFF_EMAIL and HAYAT_FIRST_STAFF_PASSWORD go together")
         if self.http_port == self.dicom_port:
@@ -156,10 +156,12 @@ def _refuse_unknown() -> None:
 
 
 def _is_loopback(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost":
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False
+    """Whether a host, or the host of ``user@host:port``, is this machine."""
+    for name in (host, urlsplit(f"//{host}").hostname or ""):
+        if name == "localhost":
+            return True
+        try:
+            return ip_address(name).is_loopback
+        except ValueError:
+            continue
+    return False

@@ -1,0 +1,183 @@
+"""The ``hayat`` command line, run as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from joserfc.jwk import ECKey
+
+from tests.family import Family, environment, hayat, serving
+
+_PASSWORD = "violet-marmot-47-lantern"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Family]:
+    """A running site."""
+    with serving(tmp_path_factory.mktemp("site")) as family:
+        yield family
+
+
+def _ok(site: Family, *arguments: str, stdin: str = "") -> str:
+    done = hayat(site.environment, *arguments, stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def _refused(environment: dict[str, str], *arguments: str, stdin: str = "", status: int = 1) -> str:
+    """The one line that the command says on standard error."""
+    done = hayat(environment, *arguments, stdin=stdin)
+    assert done.returncode == status, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("hayat: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    return done.stderr
+
+
+def test_help_is_at_once() -> None:
+    """``hayat --help`` costs little and imports no database, web or DICOM library."""
+    heavy = ["motor", "pymongo", "fastapi", "starlette", "pydicom", "pynetdicom", "fhir", "pydantic", "joserfc"]
+    source = (
+        "import sys; sys.argv = ['hayat', '--help']\n"
+        "from hayat_fhir.__main__ import cli\n"
+        "try: cli()\n"
+        f"finally: print('HEAVY', sorted(set(sys.modules) & set({heavy!r})), file=sys.stderr)\n"
+    )
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
+    after = os.times()
+    assert "HEAVY []" in done.stderr
+    for command in (
+        "serve",
+        "api",
+        "dimse",
+        "worker",
+        "account",
+        "partner",
+        "token",
+        "share",
+        "outbox",
+        "check",
+        "demo",
+    ):
+        assert f"\n  {command}" in done.stdout
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    assert used < 0.5
+
+
+def test_check_finds_everything_sound(tmp_path: Path) -> None:
+    """Settings, definitions and mappings, without a database."""
+    done = hayat(environment(tmp_path), "check")
+    assert (done.returncode, done.stdout) == (0, "settings, definitions and mappings are sound\n")
+    assert not (tmp_path / "data").exists()
+
+
+def test_check_refuses_an_unknown_setting(tmp_path: Path) -> None:
+    """With its name and status 2."""
+    line = _refused(environment(tmp_path, HAYAT_NO_AUTH="1"), "check", status=2)
+    assert "HAYAT_NO_AUTH" in line
+
+
+def test_accounts_are_added_listed_and_shut_out(site: Family) -> None:
+    """An account gets tokens that work until it is disabled; its password is in no output."""
+    add = ("account", "add", "--role", "staff", "--email", "s@hospital.example", "--name", "Sam", "--password-stdin")
+    id = _ok(site, *add, stdin=f"{_PASSWORD}\r\n")
+    [row] = [line.split("\t") for line in _ok(site, "account", "list").splitlines() if id in line]
+    assert (row[1], row[2], row[3], row[5]) == ("staff", "s@hospital.example", "Sam", "active")
+    token = _ok(site, "token", "--email", "s@hospital.example")
+    url = f"http://127.0.0.1:{site.port}/fhir/Practitioner"
+    assert httpx.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=10).status_code == httpx.codes.OK
+    assert "e-mail address" in _refused(site.environment, *add, stdin=f"{_PASSWORD}\n")
+    _ok(site, "account", "disable", "--email", "s@hospital.example")
+    assert "disabled" in _ok(site, "account", "list")
+    _refused(site.environment, "token", "--email", "s@hospital.example")
+
+
+def test_passwords_come_from_standard_input_only(site: Family) -> None:
+    """Without --password-stdin nothing is added, and a weak one is refused without being shown."""
+    add = ("account", "add", "--role", "doctor", "--email", "d@hospital.example", "--name", "D")
+    assert "--password-stdin" in _refused(site.environment, *add, status=2)
+    line = _refused(site.environment, *add, "--password-stdin", stdin="hunter2\n")
+    assert "characters" in line
+    assert "hunter2" not in line
+    assert "d@hospital.example" not in _ok(site, "account", "list")
+
+
+def test_roles_are_three(site: Family) -> None:
+    """Any other is a usage error."""
+    add = ("account", "add", "--role", "root", "--email", "r@hospital.example", "--name", "R", "--password-stdin")
+    done = hayat(site.environment, *add, stdin=f"{_PASSWORD}\n")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_partners_are_added_named_and_shut_out(site: Family, tmp_path: Path) -> None:
+    """A partner is known by its name and by its id; scopes narrow its token; disabled, it gets none."""
+    keys = tmp_path / "jwks.json"
+    key = ECKey.generate_key("P-384", auto_kid=True)
+    keys.write_text(json.dumps({"keys": [key.as_dict(private=False)]}))
+    id = _ok(
+        site,
+        *("partner", "add", "--name", "North Hospital", "--jwks-file", str(keys)),
+        *("--fhir-url", "https://north.example/fhir", "--ae-title", "NORTH", "--host", "127.0.0.1", "--port", "104"),
+        *("--scope", "system/Patient.rs", "--scope", "system/Observation.cruds"),
+        *("--patient-id-system", "https://north.example/patients"),
+    )
+    [row] = [line.split("\t") for line in _ok(site, "partner", "list").splitlines() if id in line]
+    assert row[1:] == ["North Hospital", "https://north.example/fhir", "NORTH@127.0.0.1:104", "active"]
+    assert _ok(site, "token", "--partner", "North Hospital").count(".") == 2
+    assert _ok(site, "token", "--partner", id, "--scope", "system/Patient.r").count(".") == 2
+    _refused(site.environment, "token", "--partner", id, "--scope", "system/Encounter.r")
+    _ok(site, "partner", "disable", "North Hospital")
+    _refused(site.environment, "token", "--partner", "North Hospital")
+
+
+def test_what_is_not_there_is_said_in_one_line(site: Family, tmp_path: Path) -> None:
+    """Unknown partners, patients and key files; no traceback."""
+    pacs = ("--ae-title", "PACS", "--host", "127.0.0.1", "--port", "104")
+    _ok(site, "partner", "add", "--name", "PACS", *pacs)
+    assert "no such partner" in _refused(site.environment, "share", "--patient", "1", "--with", "Nobody")
+    assert "no such patient" in _refused(site.environment, "share", "--patient", "1", "--with", "PACS")
+    missing = str(tmp_path / "missing.json")
+    assert "missing.json" in _refused(site.environment, "partner", "add", "--name", "X", "--jwks-file", missing)
+    (tmp_path / "bad.json").write_text("[")
+    bad = str(tmp_path / "bad.json")
+    assert "not JSON" in _refused(site.environment, "partner", "add", "--name", "X", "--jwks-file", bad)
+    assert "either" in _refused(site.environment, "token", status=2)
+
+
+def test_a_share_waits_in_the_outbox(site: Family) -> None:
+    """A share to a partner that is down is accepted, and visible with its state."""
+    _ok(site, "partner", "add", "--name", "South Hospital", "--fhir-url", "http://127.0.0.1:9/fhir")
+    hayat(
+        site.environment,
+        *("account", "add", "--role", "patient", "--email", "p@hospital.example", "--name", "P", "--password-stdin"),
+        stdin=f"{_PASSWORD}\n",
+    )
+    [row] = [line.split("\t") for line in _ok(site, "account", "list").splitlines() if "p@hospital.example" in line]
+    patient = row[4].removeprefix("Patient/")
+    job, state = _ok(site, "share", "--patient", patient, "--with", "South Hospital").split()
+    assert state in {"waiting", "running"}
+    [line] = [line for line in _ok(site, "outbox", "list").splitlines() if line.startswith(job)]
+    assert line.split("\t")[1].startswith(patient)
+
+
+def test_commands_work_while_the_site_is_down(tmp_path: Path) -> None:
+    """A database is started for the moment and ended again; what was written is there the next time."""
+    own = environment(tmp_path)
+    add = ("account", "add", "--role", "doctor", "--email", "d@hospital.example", "--name", "D", "--password-stdin")
+    assert hayat(own, *add, stdin=f"{_PASSWORD}\n").returncode == 0
+    assert "d@hospital.example" in hayat(own, "account", "list").stdout
+
+
+def test_a_mongodb_that_does_not_answer_is_said_in_one_line(tmp_path: Path) -> None:
+    """With status 1, so that whoever supervises tries again."""
+    own = environment(tmp_path, HAYAT_MONGODB_URL="mongodb://127.0.0.1:9/?replicaSet=x&serverSelectionTimeoutMS=500")
+    _refused(own, "account", "list")
