@@ -10,11 +10,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from hayat_fhir.demonstration_site import DemonstrationFailed
 from tests.benchmarks import bundles, dicom, machine, read, search, start
-from tests.benchmarks.figures import Finding, Skipped, Spread
+from tests.benchmarks.figures import BenchmarkFailed, Finding, Skipped, Spread
 from tests.benchmarks.run import Run
 
 _BENCHMARKS: dict[str, Callable[[Run], Iterator[Finding]]] = {
@@ -24,6 +26,7 @@ _BENCHMARKS: dict[str, Callable[[Run], Iterator[Finding]]] = {
     "dicom": dicom.measure,
     "search": search.measure,
 }
+_WIDTH = 150
 _SYNTHEA = Path(__file__).parents[3] / "shared" / "data" / "synthea"
 
 
@@ -42,8 +45,11 @@ def main(
         if name not in _BENCHMARKS:
             raise typer.BadParameter(f"{name} is none of {', '.join(_BENCHMARKS)}")
     console = Console()
+    if not console.is_terminal:
+        console.width = _WIDTH
     findings: list[Finding] = []
     skipped: dict[str, str] = {}
+    failed: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="hayat-bench-") as scratch, _progress(console) as progress:
         run = Run(Path(scratch), progress, synthea, rounds, seconds, large=_number(scale))
         for name in chosen:
@@ -53,14 +59,19 @@ def main(
                     console.print(_line(finding))
             except Skipped as unable:
                 skipped[name] = str(unable)
+            except (BenchmarkFailed, DemonstrationFailed) as fault:
+                failed[name] = str(fault)
     host = machine.description()
     console.print(_table(findings, ", ".join(f"{key} {value}" for key, value in host.items())))
     for name, reason in skipped.items():
         console.print(f"[yellow]skipped {name}: {reason}[/]")
+    for name, fault_text in failed.items():
+        console.print(f"[red]{name} failed: {escape(fault_text)}[/]")
     if json_path is not None:
-        results = {"machine": host, "findings": [finding.as_json() for finding in findings], "skipped": skipped}
+        found = [finding.as_json() for finding in findings]
+        results = {"machine": host, "findings": found, "skipped": skipped, "failed": failed}
         json_path.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    if any(finding.passed is False for finding in findings):
+    if failed or any(finding.passed is False for finding in findings):
         raise typer.Exit(1)
 
 
@@ -106,7 +117,7 @@ def _shown(figures: Spread | None) -> str:
 
 
 def _table(findings: list[Finding], caption: str) -> Table:
-    table = Table(title="median (least .. most) of the rounds", caption=caption)
+    table = Table(title="median (least .. most) of the rounds", caption=caption, show_lines=True)
     for heading in ("benchmark", "unit", "Hayat", "against", "comparison", "ratio", "target", ""):
         table.add_column(heading)
     for finding in findings:

@@ -17,12 +17,11 @@ Message = MutableMapping[str, Any]
 
 
 class BareHandler:
-    """Answers every request with the same bytes, after one ``find_one``."""
+    """Answers every request with the same bytes, after one ``find_one`` of the id at the end of the path."""
 
-    def __init__(self, url: str, collection: str, id: str, body: bytes) -> None:
+    def __init__(self, url: str, collection: str, body: bytes) -> None:
         client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(url)
         self._collection = client["hayat"][collection]
-        self._id = id
         self._body = body
         self._headers = [
             (b"content-type", b"application/fhir+json"),
@@ -36,7 +35,7 @@ class BareHandler:
         send: Callable[[Message], Awaitable[None]],
     ) -> None:
         """Answer one request; 404 where the document is not there."""
-        found = await self._collection.find_one({"_id": self._id})
+        found = await self._collection.find_one({"_id": scope["path"].rpartition("/")[2]})
         status = 200 if found is not None else 404
         await send({"type": "http.response.start", "status": status, "headers": self._headers})
         await send({"type": "http.response.body", "body": self._body})
@@ -45,7 +44,7 @@ class BareHandler:
 def main() -> None:
     """Serve until ended; the configuration comes as JSON from standard input."""
     given = json.load(sys.stdin)
-    application = BareHandler(given["url"], given["collection"], given["id"], given["body"].encode())
+    application = BareHandler(given["url"], given["collection"], given["body"].encode())
     uvicorn.run(
         application,
         host="127.0.0.1",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from uuid import uuid4
 
 import httpx
 
 from hayat_fhir.demonstration_site import Site, free_port
+from hayat_fhir.store.database import connect_sync
 from tests.benchmarks.figures import BenchmarkFailed, Finding, Target, spread
 from tests.benchmarks.http_load import load
 from tests.benchmarks.processes import program, wait_for
@@ -17,6 +19,8 @@ from tests.benchmarks.site import mongodb_url, running
 
 _CONNECTIONS = 32
 _WARM_UP = 1.0
+_COPIES = 1000
+_BARE = "bare ASGI find_one"
 _TARGET = Target(0.60, "ratio", at_least=True)
 _PATIENT = {
     "resourceType": "Patient",
@@ -40,7 +44,7 @@ _PATIENT = {
 
 
 def measure(run: Run) -> Iterator[Finding]:
-    """The rate of reads with 32 connections, and the latency beside it.
+    """The rate of reads with 32 connections, of one Patient and of many, and the latency beside it.
 
     Raises:
         BenchmarkFailed: An answer was wrong.
@@ -48,28 +52,49 @@ def measure(run: Run) -> Iterator[Finding]:
     folder = run.folder("read")
     with run.step("read: starting"), running(folder, roles=("doctor", "staff")) as site:
         id, body = _stored(site)
+        others = _copied(mongodb_url(site), id)
         port = free_port()
-        bound = {"url": mongodb_url(site), "collection": "Patient", "id": id, "body": body, "port": port}
+        bound = {"url": mongodb_url(site), "collection": "Patient", "body": body, "port": port}
         with program("bare_handler", bound):
             wait_for(lambda: _listens(port), "the bare handler's start")
-            yield from _compare(run, site, port, f"/fhir/Patient/{id}")
+            yield from _compare(run, site, port, "one Patient", [id], _TARGET)
+            yield from _compare(run, site, port, f"{len(others):,} Patients in turn", others, None)
 
 
-def _compare(run: Run, site: Site, bare_port: int, target: str) -> Iterator[Finding]:
+def _compare(
+    run: Run, site: Site, bare_port: int, what: str, ids: list[str], target: Target | None
+) -> Iterator[Finding]:
     ports = {"Hayat": site.http_port, "bare": bare_port}
+    paths = [f"/fhir/Patient/{id}" for id in ids]
     for port in ports.values():
-        load(port, [target], site.token("doctor"), connections=_CONNECTIONS, seconds=_WARM_UP)
+        load(port, paths, site.token("doctor"), connections=_CONNECTIONS, seconds=_WARM_UP)
     rates: dict[str, list[float]] = {side: [] for side in ports}
     medians: dict[str, list[float]] = {side: [] for side in ports}
-    for _, side in run.alternating("read", list(ports)):
-        found = load(ports[side], [target], site.token("doctor"), connections=_CONNECTIONS, seconds=run.seconds)
+    alone: dict[str, list[float]] = {side: [] for side in ports}
+    for _, side in run.alternating(f"read: {what}", list(ports)):
+        token = site.token("doctor")
+        found = load(ports[side], paths, token, connections=_CONNECTIONS, seconds=run.seconds)
         rates[side].append(found.rate)
         medians[side].append(found.p50)
+        alone[side].append(load(ports[side], paths, token, connections=1, seconds=run.seconds / 4).p50)
     ours, bare = spread(rates["Hayat"]), spread(rates["bare"])
     note = f"{_CONNECTIONS} keep-alive connections, every read audited durably"
-    yield Finding("read", "read of one Patient", "requests/s", ours, "bare ASGI find_one", bare, _TARGET, note)
+    yield Finding("read", f"reads of {what}", "requests/s", ours, _BARE, bare, target, note)
     ours, bare = spread(medians["Hayat"]), spread(medians["bare"])
-    yield Finding("read", "latency p50 under that load", "ms", ours, "bare ASGI find_one", bare)
+    yield Finding("read", f"reads of {what}, p50 under that load", "ms", ours, _BARE, bare)
+    ours, bare = spread(alone["Hayat"]), spread(alone["bare"])
+    yield Finding("read", f"reads of {what}, p50 of one client alone", "ms", ours, _BARE, bare)
+
+
+def _copied(url: str, id: str) -> list[str]:
+    """The ids of copies of the stored Patient."""
+    database = connect_sync(url)
+    with database.client:
+        document = database["Patient"].find_one({"_id": id}) or {}
+        ids = [str(uuid4()) for _ in range(_COPIES)]
+        copies = [{**document, "_id": copy, "resource": {**document["resource"], "id": copy}} for copy in ids]
+        database["Patient"].insert_many(copies)
+    return ids
 
 
 def _stored(site: Site) -> tuple[str, str]:
