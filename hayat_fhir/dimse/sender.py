@@ -64,6 +64,8 @@ def _send(
     ae.requested_contexts = [build_context(sop_class, [syntax]) for sop_class, syntax in contexts]
     association = ae.associate(destination.host, destination.port, ae_title=destination.ae_title, max_pdu=0)
     if not association.is_established:
+        if association.rejected_contexts and not association.accepted_contexts:
+            raise Unprocessable("the partner accepts no kind of image that is to be sent")
         raise Unavailable("the partner's DICOM port cannot be reached, or rejects the association")
     try:
         for image in images:
