@@ -1,29 +1,32 @@
 """Who may do what: a decision that becomes part of the query, never a filter afterwards.
 
-Every resource type belongs to one class, every role has a rule for each class; what no rule allows is forbidden.
-
-========== ============== ================== ============================== ============= ======
-class      patient        doctor             partner                        staff         site
-========== ============== ================== ============================== ============= ======
-directory  read           read               read; writes its own           read, write   all
-knowledge  read           read               read                           --            all
-person     own; updates   read               shared and own; writes its own read, write   all
-clinical   own compartm.  read, write        shared and own; writes its own --            all
-audit      own compartm.  --                 --                             read          all
-unstored   --             --                 --                             --            --
-========== ============== ================== ============================== ============= ======
-
-Documents labelled restricted are visible to the site itself only.
+Every resource type belongs to one class (``type_classes``), and for every role and class the table in
+``permissions`` says how far each interaction reaches. What no rule allows is forbidden.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Protocol
 
 from hayat_fhir.errors import Forbidden, MethodNotAllowed, NotFound
 from hayat_fhir.security.callers import UNRESTRICTED, Caller, Restriction, Role
-from hayat_fhir.security.scopes import allows
+from hayat_fhir.security.labels import is_restricted, labels, lowers
+from hayat_fhir.security.permissions import RULES, Reach
+from hayat_fhir.security.scopes import CONTEXT, allows
+from hayat_fhir.security.type_classes import SUPPORTING_TYPES, TypeClass, class_of
+
+__all__ = [
+    "SUPPORTING_TYPES",
+    "Interaction",
+    "Old",
+    "Policy",
+    "TypeClass",
+    "class_of",
+    "is_restricted",
+    "sees",
+]
 
 
 class Interaction(StrEnum):
@@ -39,17 +42,6 @@ class Interaction(StrEnum):
     DELETE = "delete"
 
 
-class TypeClass(StrEnum):
-    """What kind of content a resource type holds."""
-
-    DIRECTORY = "directory"
-    KNOWLEDGE = "knowledge"
-    PERSON = "person"
-    CLINICAL = "clinical"
-    AUDIT = "audit"
-    UNSTORED = "unstored"
-
-
 _LETTER = {
     Interaction.READ: "r",
     Interaction.VREAD: "r",
@@ -60,87 +52,13 @@ _LETTER = {
     Interaction.UPDATE: "u",
     Interaction.DELETE: "d",
 }
+_OPEN = frozenset({TypeClass.DIRECTORY, TypeClass.MATERIAL})
+"""Classes that everybody reads all of, and that others than the site write."""
+
 _WRITES = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.DELETE})
-
-_DIRECTORY = frozenset(
-    {
-        "Practitioner",
-        "PractitionerRole",
-        "Organization",
-        "OrganizationAffiliation",
-        "HealthcareService",
-        "Location",
-        "Endpoint",
-        "Schedule",
-        "Slot",
-    }
-)
-_KNOWLEDGE = frozenset(
-    {
-        "ActivityDefinition",
-        "CapabilityStatement",
-        "ChargeItemDefinition",
-        "CodeSystem",
-        "CompartmentDefinition",
-        "ConceptMap",
-        "EventDefinition",
-        "Evidence",
-        "EvidenceVariable",
-        "ExampleScenario",
-        "GraphDefinition",
-        "ImplementationGuide",
-        "Library",
-        "Measure",
-        "Medication",
-        "MedicationKnowledge",
-        "MessageDefinition",
-        "NamingSystem",
-        "ObservationDefinition",
-        "OperationDefinition",
-        "PlanDefinition",
-        "Questionnaire",
-        "ResearchDefinition",
-        "ResearchElementDefinition",
-        "SearchParameter",
-        "SpecimenDefinition",
-        "StructureDefinition",
-        "StructureMap",
-        "Substance",
-        "TerminologyCapabilities",
-        "ValueSet",
-    }
-)
-_CLASSES: dict[str, TypeClass] = {
-    **dict.fromkeys(_DIRECTORY, TypeClass.DIRECTORY),
-    **dict.fromkeys(_KNOWLEDGE, TypeClass.KNOWLEDGE),
-    "Patient": TypeClass.PERSON,
-    "AuditEvent": TypeClass.AUDIT,
-    "Parameters": TypeClass.UNSTORED,
-    "OperationOutcome": TypeClass.UNSTORED,
-}
-
-SUPPORTING_TYPES = frozenset(
-    {"Practitioner", "PractitionerRole", "Organization", "Location", "HealthcareService", "Medication", "Device"}
-)
-"""Types outside every compartment that a patient's history refers to, and that go with it."""
-
-_READS: dict[Role, frozenset[TypeClass]] = {
-    Role.PATIENT: frozenset({*TypeClass} - {TypeClass.UNSTORED}),
-    Role.DOCTOR: frozenset({TypeClass.DIRECTORY, TypeClass.KNOWLEDGE, TypeClass.PERSON, TypeClass.CLINICAL}),
-    Role.PARTNER: frozenset({TypeClass.DIRECTORY, TypeClass.KNOWLEDGE, TypeClass.PERSON, TypeClass.CLINICAL}),
-    Role.STAFF: frozenset({TypeClass.DIRECTORY, TypeClass.PERSON, TypeClass.AUDIT}),
-}
-_WRITING: dict[Role, frozenset[TypeClass]] = {
-    Role.PATIENT: frozenset({TypeClass.PERSON}),
-    Role.DOCTOR: frozenset({TypeClass.CLINICAL}),
-    Role.PARTNER: frozenset({TypeClass.DIRECTORY, TypeClass.PERSON, TypeClass.CLINICAL}),
-    Role.STAFF: frozenset({TypeClass.DIRECTORY, TypeClass.PERSON}),
-}
-_OPEN = frozenset({TypeClass.DIRECTORY, TypeClass.KNOWLEDGE})
-"""Classes that hold no patient's data: whoever may read them reads all of them."""
-
-_CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
-_RESTRICTED = frozenset({"R", "V"})
+_VOUCHED = ("identifier", "active", "link", "managingOrganization")
+"""What the site vouches for in the entry of a person: they do not change it themselves. Records find their patient
+by identifier, so a patient who could choose one would be sent another's."""
 
 
 class Old(Protocol):
@@ -157,20 +75,6 @@ class Old(Protocol):
     @property
     def resource(self) -> dict[str, Any] | None:
         """Its content; None where it is deleted."""
-
-
-def class_of(type: str) -> TypeClass:
-    """The class of a resource type: clinical, unless it is known to be something else."""
-    return _CLASSES.get(type, TypeClass.CLINICAL)
-
-
-def is_restricted(resource: dict[str, Any] | None) -> bool:
-    """Whether ``meta.security`` labels a resource restricted (R) or very restricted (V)."""
-    labels = (resource or {}).get("meta", {}).get("security", ())
-    return any(
-        label.get("code") in _RESTRICTED and label.get("system", _CONFIDENTIALITY) == _CONFIDENTIALITY
-        for label in labels
-    )
 
 
 def sees(restriction: Restriction, compartments: tuple[str, ...], source: str | None, *, restricted: bool) -> bool:
@@ -190,21 +94,25 @@ class Policy:
     def restriction(self, caller: Caller, interaction: Interaction, type: str) -> Restriction:
         """What of a type the caller may see or touch with this interaction.
 
+        A creation's restriction is what its condition may match: what the caller sees.
+
         Raises:
             Forbidden: Nothing: the role or the scopes do not allow it.
             MethodNotAllowed: The interaction is nobody's: audit events are not written through a door.
         """
         kind = class_of(type)
-        if caller.role is Role.SITE:
-            return UNRESTRICTED
         if kind is TypeClass.AUDIT and interaction in _WRITES:
             raise MethodNotAllowed("audit events are written by the server only")
-        allowed = _WRITING if interaction in _WRITES else _READS
-        if kind not in allowed[caller.role] and not self._is_self(caller, interaction, type):
+        if caller.role is Role.SITE:
+            return UNRESTRICTED
+        reach = _reach(caller, interaction, type, kind)
+        if reach is Reach.NOTHING:
             raise Forbidden("the role does not allow this")
-        if not allows(caller.scopes, type, _LETTER[interaction]):
+        if not allows(caller.scopes, CONTEXT[caller.role], type, _LETTER[interaction]):
             raise Forbidden("the token's scopes do not allow this")
-        return self._visible(caller, kind)
+        if interaction is Interaction.CREATE:
+            reach = RULES[caller.role, kind].see
+        return _restriction(caller, reach)
 
     def check_write(
         self,
@@ -217,6 +125,10 @@ class Policy:
     ) -> None:
         """Judge a write on both versions: the one it replaces, and the one it makes (None: a deletion).
 
+        ``compartments`` are those of the new version. ``old`` is the current version, a deletion included.
+
+        Whether an entry is the caller's own is told by its id alone, so that the answer says nothing of what exists.
+
         Raises:
             Forbidden: The role, the scopes or the change itself.
             NotFound: The caller may not know of the old version.
@@ -225,35 +137,115 @@ class Policy:
         restriction = self.restriction(caller, interaction, type)
         if caller.role is Role.SITE:
             return
-        if old is not None and not self._may_touch(caller, restriction, type, old):
+        kind = class_of(type)
+        reach = _reach(caller, interaction, type, kind)
+        if reach is Reach.SELF and (new is None or f"{type}/{new.get('id')}" not in _own_references(caller, type)):
+            raise Forbidden("only the own entry may be updated")
+        if old is not None and not _may_touch(caller, restriction, old):
             raise NotFound("no such resource")
-        if old is not None and is_restricted(old.resource) and new is not None and not is_restricted(new):
-            raise Forbidden("a security label must not be lowered")
-        match caller.role:
-            case Role.PATIENT:
-                own = restriction.compartments
-                if interaction is not Interaction.UPDATE or old is None or not own.issuperset(compartments):
-                    raise Forbidden("a patient may update their own record only")
-            case Role.DOCTOR if class_of(type) is TypeClass.DIRECTORY:
-                if new is not None and caller.reference != f"{type}/{new.get('id')}":
-                    raise Forbidden("a doctor may update their own entry only")
-            case _:
-                return
+        if reach is Reach.CONTRIBUTED and caller.source is None:
+            raise Forbidden("a contribution needs a partner")
+        if reach is Reach.SELF and new is not None and old is not None:
+            _check_vouched(type, new, old)
+        if old is not None and lowers(old.resource, new):
+            raise Forbidden("a security label must not be lowered", expression=[f"{type}.meta.security"])
+        if new is not None and old is not None and caller.role is not Role.PARTNER:
+            _check_move(restriction, compartments, old)
+        if new is not None and "contained" in new and (compartments or kind in _OPEN):
+            _check_contained(new, compartments, type)
 
-    def _is_self(self, caller: Caller, interaction: Interaction, type: str) -> bool:
-        """A doctor may update their own Practitioner; which one, ``check_write`` sees."""
-        return caller.role is Role.DOCTOR and type == "Practitioner" and interaction is Interaction.UPDATE
 
-    def _visible(self, caller: Caller, kind: TypeClass) -> Restriction:
-        if kind in _OPEN or caller.role in {Role.DOCTOR, Role.STAFF}:
-            return Restriction(everything=True)
-        compartments = frozenset(f"Patient/{patient}" for patient in caller.patients)
-        sources = frozenset({caller.source}) if caller.role is Role.PARTNER and caller.source else frozenset[str]()
-        return Restriction(compartments=compartments, sources=sources)
+def _reach(caller: Caller, interaction: Interaction, type: str, kind: TypeClass) -> Reach:
+    rule = RULES[caller.role, kind]
+    match interaction:
+        case Interaction.CREATE:
+            return rule.create
+        case Interaction.UPDATE if rule.update is Reach.SELF:
+            return Reach.SELF if _own_references(caller, type) else Reach.NOTHING
+        case Interaction.UPDATE:
+            return rule.update
+        case Interaction.DELETE:
+            return rule.delete
+        case _:
+            return rule.see
 
-    def _may_touch(self, caller: Caller, restriction: Restriction, type: str, old: Old) -> bool:
-        """A partner touches what it contributed; everybody else what they see."""
-        if caller.role is Role.PARTNER:
-            return caller.source is not None and old.source == caller.source and not is_restricted(old.resource)
-        restricted = is_restricted(old.resource)
-        return sees(restriction, old.compartments, old.source, restricted=restricted)
+
+def _own_references(caller: Caller, type: str) -> frozenset[str]:
+    """The entries of this type that stand for the caller."""
+    if type == "Patient":
+        return _compartments(caller.patients)
+    reference = caller.reference or ""
+    return frozenset({reference}) if reference.startswith(f"{type}/") else frozenset()
+
+
+def _restriction(caller: Caller, reach: Reach) -> Restriction:
+    """A reach as a restriction. A person's own entry of the directory is narrowed by ``check_write``."""
+    own = _compartments(caller.patients)
+    contributed = frozenset[str]() if caller.source is None else frozenset({caller.source})
+    match reach:
+        case Reach.ALL:
+            return _ALL
+        case Reach.SELF:
+            return Restriction(compartments=own) if caller.role is Role.PATIENT else _ALL
+        case Reach.COMPARTMENT:
+            return Restriction(compartments=own)
+        case Reach.SHARED:
+            return Restriction(compartments=own, sources=contributed)
+        case Reach.CONTRIBUTED:
+            return Restriction(sources=contributed)
+        case Reach.NOTHING:
+            raise Forbidden("the role does not allow this")
+
+
+_ALL = Restriction(everything=True)
+
+
+@lru_cache(maxsize=1024)
+def _compartments(patients: frozenset[str]) -> frozenset[str]:
+    return frozenset(f"Patient/{patient}" for patient in patients)
+
+
+def _may_touch(caller: Caller, restriction: Restriction, old: Old) -> bool:
+    """A partner touches what it contributed; everybody else what they see."""
+    restricted = is_restricted(old.resource)
+    if caller.role is Role.PARTNER:
+        return caller.source is not None and old.source == caller.source and not restricted
+    return sees(restriction, old.compartments, old.source, restricted=restricted)
+
+
+def _check_vouched(type: str, new: dict[str, Any], old: Old) -> None:
+    """People do not change what the site vouches for in their own entry, nor its labels."""
+    before = old.resource or {}
+    changed = [name for name in _VOUCHED if new.get(name) != before.get(name)]
+    if labels(new) != labels(before):
+        changed.append("meta.security")
+    if changed:
+        raise Forbidden("the site vouches for this", expression=[f"{type}.{name}" for name in changed])
+
+
+def _check_move(restriction: Restriction, compartments: tuple[str, ...], old: Old) -> None:
+    """A record moves from one patient to another only where the caller sees both."""
+    if restriction.everything:
+        return
+    if not restriction.compartments.issuperset({*compartments} ^ {*old.compartments}):
+        raise Forbidden("a record must not be moved to or from a patient out of sight")
+
+
+def _check_contained(new: dict[str, Any], compartments: tuple[str, ...], type: str) -> None:
+    """What a resource contains is shown to whoever sees the resource: it is about the same patients."""
+    pending: list[Any] = [new["contained"]]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            reference = value.get("reference")
+            if isinstance(reference, str) and _patient(reference) not in {None, *compartments}:
+                raise Forbidden("a contained resource is about another patient", expression=[f"{type}.contained"])
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+
+
+def _patient(reference: str) -> str | None:
+    """The patient of a relative reference, without its version."""
+    parts = reference.split("/")
+    return "/".join(parts[:2]) if parts[0] == "Patient" and len(parts) > 1 else None
