@@ -13,6 +13,8 @@ import pytest
 from hayat_fhir.store.database import Database, connect
 from hayat_fhir.store.mongod import EmbeddedMongod
 
+pytest_plugins = ["tests.skips"]
+
 
 @pytest.fixture(scope="session")
 def mongodb_url(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[str]:
