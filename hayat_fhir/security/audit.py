@@ -1,13 +1,15 @@
-"""AuditEvents in the form of IHE Basic Audit Log Patterns.
+"""AuditEvents in the form of IHE Basic Audit Log Patterns (BALP).
 
+Entities are references and identifiers, never names; a search stands in its event as it was asked.
 https://profiles.ihe.net/ITI/BALP/, https://hl7.org/fhir/R4/auditevent.html
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from hayat_fhir.security.callers import Caller
@@ -15,51 +17,69 @@ from hayat_fhir.security.callers import Caller
 _DCM = "http://dicom.nema.org/resources/ontology/DCM"
 _EVENT_TYPE = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 _REST = "http://hl7.org/fhir/restful-interaction"
+_LIFECYCLE = "http://terminology.hl7.org/CodeSystem/iso-21089-lifecycle"
+_SOURCE_TYPE = "http://terminology.hl7.org/CodeSystem/security-source-type"
+_BALP_ENTITY = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityType"
+_IHE = "urn:ihe:event-type-code"
 _OWN = "urn:hayat:audit"
 _ENTITY_TYPE = "http://terminology.hl7.org/CodeSystem/audit-entity-type"
 _ROLE = "http://terminology.hl7.org/CodeSystem/object-role"
 
-_RESTFUL = {"type": {"system": _EVENT_TYPE, "code": "rest", "display": "RESTful Operation"}}
+_RESTFUL = {"system": _EVENT_TYPE, "code": "rest", "display": "RESTful Operation"}
+_GIVES = {"coding": [{"system": _DCM, "code": "110153", "display": "Source Role ID"}]}
+_TAKES = {"coding": [{"system": _DCM, "code": "110152", "display": "Destination Role ID"}]}
 
 
-def _rest(code: str, action: str) -> dict[str, Any]:
-    return {**_RESTFUL, "subtype": [{"system": _REST, "code": code}], "action": action}
+def _rest(code: str, action: str, *more: dict[str, str]) -> dict[str, Any]:
+    return {"type": _RESTFUL, "subtype": [{"system": _REST, "code": code}, *more], "action": action}
 
 
 def _operation(name: str) -> dict[str, Any]:
-    return {
-        **_RESTFUL,
-        "subtype": [{"system": _REST, "code": "operation"}, {"system": _OWN, "code": name}],
-        "action": "E",
+    return _rest("operation", "E", {"system": _OWN, "code": name})
+
+
+def _dicom(code: str, display: str, action: str, *subtype: dict[str, str]) -> dict[str, Any]:
+    kind: dict[str, Any] = {"type": {"system": _DCM, "code": code, "display": display}}
+    return {**kind, "subtype": [*subtype], "action": action} if subtype else {**kind, "action": action}
+
+
+def _alert(code: str, display: str) -> dict[str, Any]:
+    return _dicom("110113", "Security Alert", "E", {"system": _DCM, "code": code, "display": display})
+
+
+EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
+    {
+        "read": _rest("read", "R"),
+        "vread": _rest("vread", "R"),
+        "history-instance": _rest("history-instance", "R"),
+        "search-type": _rest("search-type", "E"),
+        "create": _rest("create", "C"),
+        "update": _rest("update", "U"),
+        "delete": _rest("delete", "D"),
+        "batch": _rest("batch", "E"),
+        "transaction": _rest("transaction", "E"),
+        "operation": _rest("operation", "E"),
+        "operation-everything": _operation("everything"),
+        "operation-share": _operation("share"),
+        "export": _dicom("110106", "Export", "R", {"system": _REST, "code": "operation"}),
+        "disclosure": _dicom("110106", "Export", "R", {"system": _LIFECYCLE, "code": "disclose"}),
+        "login": _dicom("110114", "User Authentication", "E", {"system": _DCM, "code": "110122", "display": "Login"}),
+        "token": _dicom("110114", "User Authentication", "E", {"system": _IHE, "code": "ITI-71"}),
+        "instances-transferred": _dicom("110104", "DICOM Instances Transferred", "C"),
+        "instances-accessed": _dicom("110103", "DICOM Instances Accessed", "R"),
+        "association-refused": _alert("110126", "Node Authentication"),
+        "denied": _alert("110132", "Use of Restricted Function"),
+        "conflict": _dicom("110113", "Security Alert", "E", {"system": _OWN, "code": "conflict"}),
     }
-
-
-def _dicom(code: str, display: str, action: str) -> dict[str, Any]:
-    return {"type": {"system": _DCM, "code": code, "display": display}, "action": action}
-
-
-EVENTS: dict[str, dict[str, Any]] = {
-    "read": _rest("read", "R"),
-    "vread": _rest("vread", "R"),
-    "history-instance": _rest("history-instance", "R"),
-    "search-type": _rest("search-type", "E"),
-    "create": _rest("create", "C"),
-    "update": _rest("update", "U"),
-    "delete": _rest("delete", "D"),
-    "transaction": _rest("transaction", "E"),
-    "operation-everything": _operation("everything"),
-    "operation-share": _operation("share"),
-    "disclosure": _dicom("110106", "Export", "R"),
-    "login": _dicom("110114", "User Authentication", "E"),
-    "instances-transferred": _dicom("110104", "DICOM Instances Transferred", "C"),
-    "instances-accessed": _dicom("110103", "DICOM Instances Accessed", "R"),
-    "association-refused": _dicom("110113", "Security Alert", "E"),
-    "conflict": _dicom("110113", "Security Alert", "E"),
-}
+)
 """What each kind of access is: type, subtype and action."""
 
-_SERVER_ROLE = {"coding": [{"system": _DCM, "code": "110152", "display": "Destination Role ID"}]}
-_CLIENT_ROLE = {"coding": [{"system": _DCM, "code": "110153", "display": "Source Role ID"}]}
+_READING = frozenset({"read", "vread", "history-instance", "instances-accessed"})
+"""What BALP sees as flowing from the server to the client; anything else flows from the client to the server."""
+
+_SENDING = frozenset({"export", "disclosure"})
+"""What the site itself sends out: the agent that asked is no receiver."""
+
 _DATA = {
     "type": {"system": _ENTITY_TYPE, "code": "2", "display": "System Object"},
     "role": {"system": _ROLE, "code": "4", "display": "Domain Resource"},
@@ -72,7 +92,9 @@ _QUERY = {
     "type": {"system": _ENTITY_TYPE, "code": "2", "display": "System Object"},
     "role": {"system": _ROLE, "code": "24", "display": "Query"},
 }
-_ADDRESS = "2"
+_REQUEST_ID = {"system": _BALP_ENTITY, "code": "XrequestId"}
+_SERVER = [{"system": _SOURCE_TYPE, "code": "4", "display": "Application Server"}]
+_IP_ADDRESS = "2"
 
 
 def audit_event(
@@ -85,36 +107,88 @@ def audit_event(
     entities: Sequence[str] = (),
     patients: Sequence[str] = (),
     query: str | None = None,
+    request_id: str | None = None,
 ) -> dict[str, Any]:
     """The AuditEvent of one access.
 
     ``interaction`` is a key of ``EVENTS``; ``outcome``: 0 success, 4 refused, 8 failed, 12 broken; ``entities`` and
-    ``patients`` are references; ``query`` is the search as asked, which stands in the event as base64.
+    ``patients`` are references; ``query`` is the search as asked, which stands in the event as base64;
+    ``request_id`` is the request's own.
+
+    An event that names several patients must not be shown to any of them: it names the others.
     """
     objects: list[dict[str, Any]] = [
         {"what": {"reference": reference}, **_DATA} for reference in entities if reference not in patients
     ]
     objects += [{"what": {"reference": patient}, **_PERSON} for patient in patients]
     if query is not None:
-        objects.append({**_QUERY, "query": b64encode(query.encode()).decode()})
+        objects.append({**_QUERY, "query": b64encode(query.encode(errors="backslashreplace")).decode()})
+    if request_id is not None:
+        objects.append({"what": {"identifier": {"value": request_id}}, "type": _REQUEST_ID})
+    client, server = (_TAKES, _GIVES) if interaction in _READING else (_GIVES, _TAKES)
+    if interaction in _SENDING:
+        server = _GIVES
+    name = {"display": site}
     event: dict[str, Any] = {
         "resourceType": "AuditEvent",
         **EVENTS[interaction],
-        "recorded": f"{recorded.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{recorded.microsecond // 1000:03d}Z",
+        "recorded": _instant(recorded),
         "outcome": outcome,
-        "agent": [_user(caller), {"type": _SERVER_ROLE, "who": {"display": site}, "requestor": False}],
-        "source": {"observer": {"display": site}},
+        "agent": [_requestor(caller, client), {"type": server, "who": name, "requestor": False}],
+        "source": {"observer": name, "type": _SERVER},
     }
     if objects:
         event["entity"] = objects
     return event
 
 
-def _user(caller: Caller) -> dict[str, Any]:
+def audit_events(
+    *,
+    interaction: str,
+    caller: Caller,
+    outcome: str,
+    recorded: datetime,
+    site: str,
+    entities: Sequence[str] = (),
+    patients: Sequence[str] = (),
+    query: str | None = None,
+    request_id: str | None = None,
+) -> tuple[dict[str, Any], ...]:
+    """The AuditEvents of one access as BALP asks: where several patients are concerned, one for each of them.
+
+    None of these names another patient, nor carries the query, which may: the first one does, and no patient.
+    """
+    if len(patients) < 2:
+        shown: Sequence[tuple[Sequence[str], Sequence[str], str | None]] = [(entities, patients, query)]
+    else:
+        rest = [reference for reference in entities if reference not in patients]
+        shown = [(rest, (), query), *(((), (patient,), None) for patient in patients)]
+    return tuple(
+        audit_event(
+            interaction=interaction,
+            caller=caller,
+            outcome=outcome,
+            recorded=recorded,
+            site=site,
+            entities=some,
+            patients=who,
+            query=asked,
+            request_id=request_id,
+        )
+        for some, who, asked in shown
+    )
+
+
+def _instant(recorded: datetime) -> str:
+    """A FHIR instant in UTC, with milliseconds."""
+    return recorded.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _requestor(caller: Caller, kind: dict[str, Any]) -> dict[str, Any]:
     """The agent that asked: by reference where a resource stands for it."""
     who = {"reference": caller.reference} if caller.reference else {"identifier": {"value": caller.subject}}
     agent: dict[str, Any] = {
-        "type": _CLIENT_ROLE,
+        "type": kind,
         "role": [{"coding": [{"system": _OWN, "code": str(caller.role)}]}],
         "who": who,
         "requestor": True,
@@ -122,5 +196,5 @@ def _user(caller: Caller) -> dict[str, Any]:
     if caller.token:
         agent["policy"] = [f"urn:hayat:token:{caller.token}"]
     if caller.address:
-        agent["network"] = {"address": caller.address, "type": _ADDRESS}
+        agent["network"] = {"address": caller.address, "type": _IP_ADDRESS}
     return agent

@@ -1,12 +1,14 @@
 """Client assertions of partner hospitals, as SMART Backend Services asks.
 
 joserfc verifies them directly: authlib's ready-made client assertion check knows neither RS384 nor ES384 (it
-takes joserfc's default algorithms) and accepts an expiry a year ahead.
+takes joserfc's default algorithms), accepts an expiry a year ahead, follows no ``kid`` strictly and knows no ``jku``
+rule; what would remain of it after overriding these is the reading of a form.
 https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html
 """
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,19 +16,26 @@ from typing import Any
 import orjson
 from joserfc import jws
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import ECKey, KeySet, RSAKey
 
 from hayat_fhir.errors import Unauthenticated
 from hayat_fhir.security.tokens import CLIENT_ASSERTION, verify
 
 _LONGEST = 8192
+_LONGEST_JTI = 256
 _MOST_KEYS = 50
-_KEY_TYPES = frozenset({"EC", "RSA"})
+_RSA_BITS = range(2048, 8193)
+_CURVE = "P-384"
+_ALGORITHM = {"RSA": "RS384", "EC": "ES384"}
+_PUBLIC = {"RSA": ("kty", "kid", "n", "e"), "EC": ("kty", "kid", "crv", "x", "y")}
 
 
 @dataclass(frozen=True, slots=True)
 class ClientAssertion:
-    """A verified assertion: whose it is, its unique name, and when it ends (seconds since 1970)."""
+    """A verified assertion: whose it is, its unique name, and when it ends (seconds since 1970).
+
+    That the name is used for the first time is for the caller to make sure, until ``expires`` and the leeway.
+    """
 
     client_id: str
     jti: str
@@ -43,11 +52,11 @@ def claimed_client(assertion: str) -> str:
         if len(assertion) > _LONGEST:
             raise ValueError("too long")
         claims = orjson.loads(jws.extract_compact(assertion.encode()).payload)
-        issuer = claims["iss"]
-    except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise Unauthenticated("the client assertion is not valid") from error
-    if not isinstance(issuer, str) or issuer != claims.get("sub"):
-        raise Unauthenticated("the client assertion is not valid")
+        issuer, subject = claims["iss"], claims["sub"]
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise _invalid() from error
+    if not isinstance(issuer, str) or not issuer or issuer != subject:
+        raise _invalid()
     return issuer
 
 
@@ -68,24 +77,45 @@ def verify_assertion(
     claims = verify(assertion, CLIENT_ASSERTION, _key_set(jwks), issuer=client_id, audience=token_endpoint, now=now)
     header = jws.extract_compact(assertion.encode()).headers()
     jti = claims.get("jti")
-    if claims.get("sub") != client_id or not isinstance(jti, str) or not 1 <= len(jti) <= 256:
-        raise Unauthenticated("the client assertion is not valid")
-    if "jku" in header and header["jku"] != jwks_url:
-        raise Unauthenticated("the client assertion is not valid")
-    return ClientAssertion(client_id, jti, int(claims["exp"]))
+    if claims.get("sub") != client_id or not isinstance(jti, str) or not 1 <= len(jti) <= _LONGEST_JTI:
+        raise _invalid()
+    if "jku" in header and (jwks_url is None or header["jku"] != jwks_url):
+        raise _invalid()
+    return ClientAssertion(client_id, jti, claims["exp"])
 
 
 def _key_set(jwks: Mapping[str, Any]) -> KeySet:
-    """The public signing keys of a registered key set; anything else in it is left out."""
-    keys = jwks.get("keys")
-    if not isinstance(keys, list) or len(keys) > _MOST_KEYS:
+    """The public keys of a registered key set that may sign assertions; whatever else is in it is left out."""
+    rows = jwks.get("keys")
+    if not isinstance(rows, list) or len(rows) > _MOST_KEYS:
         raise Unauthenticated("the client's key set is not usable")
-    usable = [
-        {name: value for name, value in key.items() if name not in {"d", "p", "q", "dp", "dq", "qi"}}
-        for key in keys
-        if isinstance(key, dict) and key.get("kty") in _KEY_TYPES and key.get("use", "sig") == "sig"
-    ]
+    return KeySet([key for row in rows if isinstance(row, dict) and (key := _key(row)) is not None])
+
+
+def _key(row: Mapping[str, Any]) -> ECKey | RSAKey | None:
+    """A key that has a name, is for signatures by one of the two algorithms, and strong enough; else None."""
+    kind = str(row.get("kty"))
+    if kind not in _PUBLIC or row.get("use", "sig") != "sig" or row.get("alg", _ALGORITHM[kind]) != _ALGORITHM[kind]:
+        return None
+    operations = row.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or "verify" not in operations:
+        return None
+    public = {name: value for name in _PUBLIC[kind] if isinstance(value := row.get(name), str)}
+    if len(public) < len(_PUBLIC[kind]):
+        return None
     try:
-        return KeySet.import_key_set({"keys": usable})
-    except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise Unauthenticated("the client's key set is not usable") from error
+        if kind == "EC":
+            return ECKey.import_key({**public}) if public["crv"] == _CURVE else None
+        return RSAKey.import_key({**public}) if _modulus_bits(public["n"]) in _RSA_BITS else None
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _modulus_bits(text: str) -> int:
+    if len(text) > _LONGEST:
+        return 0
+    return int.from_bytes(urlsafe_b64decode(f"{text}===")).bit_length()
+
+
+def _invalid() -> Unauthenticated:
+    return Unauthenticated("the client assertion is not valid")
