@@ -61,7 +61,7 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
 def test_settings_are_frozen() -> None:
     """Nobody changes them after the start."""
     with pytest.raises(ValueError, match="frozen"):
-        load().http_port = 1  # type: ignore[misc]
+        load().http_port = 1
 
 
 @pytest.mark.parametrize("name", ["HAYAT_HTTP_PROT", "HAYAT_DISABLE_AUTH", "hayat_nonsense", "HAYAT_TEST"])

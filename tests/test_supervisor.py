@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -29,6 +30,10 @@ def _account(family: Family) -> str:
     )
     assert added.returncode == 0, added.stderr
     return added.stdout.strip()
+
+
+def _runs(family: Family, name: str) -> bool:
+    return len(family.processes()[name]) == 1
 
 
 def _gone(processes: list[psutil.Process]) -> bool:
@@ -66,8 +71,8 @@ def test_what_dies_is_started_again_and_nothing_is_lost(tmp_path: Path) -> None:
         for name in ("api", "dimse", "worker", "mongod"):
             [process] = family.processes()[name]
             process.kill()
-            wait_until(lambda process=process: _gone([process]))
-            wait_until(lambda name=name: len(family.processes()[name]) == 1)
+            wait_until(partial(_gone, [process]))
+            wait_until(partial(_runs, family, name))
             family.wait_until_ready()
         listed = hayat(family.environment, "account", "list")
         assert listed.stdout.split("\t")[0] == id
