@@ -81,14 +81,17 @@ class Transactions:
         plan = _Plan()
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def place(entry: Entry) -> None:
+        async def match(entry: Entry, criteria: str) -> None:
             async with gate:
                 with _naming(entry):
-                    await self._place(caller, entry, plan)
+                    await self._match(caller, entry, criteria, plan)
 
         async with _refusals_first() as group:
             for entry in entries:
-                group.create_task(place(entry))
+                if entry.method == "POST" and entry.if_none_exist is not None:
+                    group.create_task(match(entry, entry.if_none_exist))
+                else:
+                    plan.ids[entry.index] = _own_id(entry)
         _agree_on_claims(entries, plan)
         for entry in entries:
             if entry.full_url and entry.index in plan.ids:
@@ -100,22 +103,14 @@ class Transactions:
             plan.old = {stored.reference: stored for stored in found}
         return plan
 
-    async def _place(self, caller: Caller, entry: Entry, plan: _Plan) -> None:
-        """Decide the id an entry writes under, or the resource that its condition matched."""
-        if entry.method in {"PUT", "DELETE"}:
-            if entry.id is None:
-                raise InvalidRequest("conditional update and delete are not supported", code="not-supported")
-            plan.ids[entry.index] = entry.id
-            return
-        id = new_id()
-        if entry.if_none_exist is not None:
-            existing = await self._conditional.match(caller, entry.type, entry.if_none_exist)
-            if existing is not None:
-                plan.matched[entry.index] = existing
-                id = existing.id
-            else:
-                id = await self._conditional.claim(caller, entry.type, entry.if_none_exist, id)
-        plan.ids[entry.index] = id
+    async def _match(self, caller: Caller, entry: Entry, criteria: str, plan: _Plan) -> None:
+        """Find the resource that the entry's condition matches, or claim an id to write under."""
+        existing = await self._conditional.match(caller, entry.type, criteria)
+        if existing is not None:
+            plan.matched[entry.index] = existing
+            plan.ids[entry.index] = existing.id
+        else:
+            plan.ids[entry.index] = await self._conditional.claim(caller, entry.type, criteria, new_id())
 
     async def _resolve_conditional_references(self, caller: Caller, entries: Sequence[Entry], plan: _Plan) -> None:
         wanted: dict[str, Entry] = {}
@@ -191,6 +186,16 @@ class Transactions:
         merged = linked_patient(own.resource or {}, incoming)
         site = Caller(Role.SITE, "link")
         return self._drafting.put(site, "Patient", own.id, merged, own)
+
+
+def _own_id(entry: Entry) -> str:
+    """The id that an entry without a condition writes under."""
+    if entry.method == "POST":
+        return new_id()
+    if entry.id is None:
+        with _naming(entry):
+            raise InvalidRequest("conditional update and delete are not supported", code="not-supported")
+    return entry.id
 
 
 @contextmanager
