@@ -1,0 +1,166 @@
+"""Imaging studies are what their images say, however these came in; and images are for whoever may see the study."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from secrets import randbelow
+from typing import Any
+
+import httpx
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.uid import generate_uid
+
+from hayat_fhir.app import Site, web_application
+from hayat_fhir.dimse.demonstration import data_set_digest
+from hayat_fhir.errors import NotFound
+from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.security.scopes import EVERYTHING
+from hayat_fhir.services.ingest import Ingest, Taken
+from hayat_fhir.services.registration import PartnerDetails
+from hayat_fhir.store.blobs import Blobs
+from hayat_fhir.store.database import connect_sync
+from hayat_fhir.store.instances import IncomingInstances
+from hayat_fhir.store.partners import Partner
+
+SYNTAX = "1.2.840.10008.1.2.1"
+DOCTOR = Caller(Role.DOCTOR, "d", "Practitioner/d", scopes=EVERYTHING["doctor"])
+
+
+def encoded(study: str, series: str, **attributes: Any) -> tuple[str, str, bytes]:
+    """A CT image: SOP class, UID and data set."""
+    image = dcmread(str(get_testdata_file("CT_small.dcm")))
+    image.StudyInstanceUID, image.SeriesInstanceUID, image.SOPInstanceUID = study, series, generate_uid()
+    for keyword, value in attributes.items():
+        setattr(image, keyword, value)
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    write_dataset(buffer, image)
+    return str(image.SOPClassUID), str(image.SOPInstanceUID), buffer.getvalue()
+
+
+@pytest.fixture
+async def peer(site: Site) -> Partner:
+    """A PACS that is registered."""
+    return await site.registration.partner(PartnerDetails(name="PACS", ae_title="PACS", host="127.0.0.1", port=104))
+
+
+@pytest.fixture
+def ingest(site: Site, mongodb_url: str, database_name: str) -> Any:
+    """What the DICOM door calls."""
+    database = connect_sync(mongodb_url, database_name)
+    yield Ingest(IncomingInstances(database), Blobs(site.settings.data_dir / "blobs"), lambda *_: None)
+    database.client.close()
+
+
+async def test_counts_are_exact_under_parallel_associations(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """Eight senders push one study twice: each image is there once, and the study counts what is there."""
+    study = f"1.2.3.{randbelow(10**12)}"
+    images = [encoded(study, f"{study}.{number % 3}", Modality="CT" if number % 3 else "KO") for number in range(24)]
+
+    with ThreadPoolExecutor(8) as senders:
+        outcomes = list(
+            senders.map(lambda image: ingest.take(image[2], SYNTAX, image[0], image[1], peer), [*images, *images])
+        )
+    assert sorted(map(str, outcomes)) == ["known"] * 24 + ["stored"] * 24
+
+    first = await site.projection.project(study)
+    again = await site.projection.project(study)
+
+    assert first is not None
+    assert first.resource is not None
+    assert again is not None
+    assert (first.resource["numberOfSeries"], first.resource["numberOfInstances"]) == (3, 24)
+    assert sorted(s["numberOfInstances"] for s in first.resource["series"]) == [8, 8, 8]
+    assert [coding["code"] for coding in first.resource["modality"]] == ["CT"]
+    assert again.version == first.version == 1
+    result = await site.searching.search(DOCTOR, "ImagingStudy", [("identifier", f"urn:dicom:uid|urn:oid:{study}")])
+    assert [found.id for found in result.matches] == [first.id]
+    assert first.resource["endpoint"][0]["reference"].startswith("Endpoint/")
+
+
+async def test_projections_at_once_agree(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """Several projections of one study at the same moment make one study of one patient."""
+    study = f"1.2.3.{randbelow(10**12)}"
+    sop_class, uid, data = encoded(study, f"{study}.1")
+    assert await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer) is Taken.STORED
+
+    projected = await asyncio.gather(*(site.projection.project(study) for _ in range(8)))
+
+    assert len({found.id for found in projected if found}) == 1
+    assert len((await site.searching.search(DOCTOR, "Patient", [])).matches) == 1
+
+
+async def test_without_a_number_a_patient_is_provisional(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """Two studies without a patient number are of two patients, whatever their names."""
+    for _ in range(2):
+        study = f"1.2.3.{randbelow(10**12)}"
+        sop_class, uid, data = encoded(study, f"{study}.1", PatientID="", PatientName="Same^Name")
+        await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer)
+        await site.projection.project(study)
+    assert len((await site.searching.search(DOCTOR, "Patient", [("name", "same")])).matches) == 2
+
+
+async def test_an_announced_study_is_taken_over(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """A study that came by Bundle before its images keeps its id and its patient."""
+    study = f"1.2.3.{randbelow(10**12)}"
+    staff = Caller(Role.SITE, "test")
+    patient = await site.interactions.create(staff, "Patient", {"resourceType": "Patient", "name": [{"text": "x"}]})
+    announced = {
+        "resourceType": "ImagingStudy",
+        "status": "registered",
+        "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{study}"}],
+        "subject": {"reference": patient.stored.reference},
+    }
+    placeholder = (await site.interactions.create(staff, "ImagingStudy", announced)).stored
+    sop_class, uid, data = encoded(study, f"{study}.1")
+    await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer)
+
+    found = await site.projection.project(study)
+
+    assert found is not None
+    assert found.resource is not None
+    assert (found.id, found.version) == (placeholder.id, 2)
+    assert found.resource["subject"]["reference"] == patient.stored.reference
+    assert found.resource["status"] == "available"
+
+
+async def test_wado_rs(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """An image comes back byte for byte for whoever may see its study; for everybody else it is not there."""
+    study = f"1.2.3.{randbelow(10**12)}"
+    sop_class, uid, data = encoded(study, f"{study}.1")
+    await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer)
+    await site.projection.project(study)
+    doctor = await site.registration.account(Role.DOCTOR, "d@site.example", "D", "Tz7!kQ9#vL2@wX5$")
+    other = await site.registration.account(Role.PATIENT, "p@site.example", "P", "Tz7!kQ9#vL2@wX5$")
+    path = f"/dicomweb/studies/{study}/series/{study}.1/instances/{uid}"
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(web_application(site)), base_url="http://127.0.0.1:1")
+
+    async def get(path: str, account: Any = doctor, accept: str = "application/dicom") -> httpx.Response:
+        token = site.authorization.token_for_account(account)
+        return await client.get(path, headers={"Authorization": f"Bearer {token}", "Accept": accept})
+
+    async with client:
+        bare = await get(path)
+        assert bare.status_code == 200
+        assert data_set_digest(bare.content) == sha256(data).hexdigest()
+        multipart = await get(path, accept='multipart/related; type="application/dicom"')
+        assert multipart.headers["content-type"].startswith("multipart/related")
+        assert bare.content in multipart.content
+        assert (await client.get(path)).status_code == 401
+        assert (await get(path, accept="image/png")).status_code == 406
+        missing = [
+            await get(path, other),
+            await get(f"/dicomweb/studies/{study}/series/1.2/instances/{uid}"),
+            await get(f"/dicomweb/studies/{study}/series/{study}.1/instances/1.2.3"),
+            await get(f"/dicomweb/studies/{study}/series/{study}.1/instances/..%2F..%2Fetc"),
+        ]
+        assert {answer.status_code for answer in missing} == {404}
+        assert missing[0].json() == missing[2].json()
+    with pytest.raises(NotFound):
+        await site.retrieval.instance(DOCTOR, "x", "y", "z")
