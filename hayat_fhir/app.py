@@ -103,6 +103,8 @@ async def open_site(settings: Settings, database_name: str = "hayat") -> AsyncIt
     async with AsyncExitStack() as stack:
         database = connect(await _mongodb_url(settings, stack), database_name)
         stack.push_async_callback(database.close)
+        if settings.mongodb_url is not None:
+            await database.check_server()
         log = AuditLog(database)
         stack.push_async_callback(log.drain)
         keys = SiteKeys.load_or_create(settings.secrets_dir)
@@ -138,7 +140,7 @@ def _built(
     interactions = Interactions(resources, policy, drafting, conditional, auditing)
     cursor_secret = keys.secret("page cursors")
     searching = Searching(resources, policy, parameters, indexer, auditing, cursor_secret, settings.fhir_url)
-    transactions = Transactions(resources, policy, drafting, conditional, auditing)
+    transactions = Transactions(resources, policy, drafting, conditional, auditing, settings.own_patient_id_system)
     everything = Everything(resources, policy, auditing, tuple(loaded.compartments), cursor_secret)
     outbox = Outbox(database)
     authorization = Authorization(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ import httpx
 import pytest
 from joserfc.jwk import ECKey
 
+from hayat_fhir.demonstration_site import free_port
+from hayat_fhir.store.mongod import find_mongod
 from tests.family import Family, environment, hayat, serving
 
 _PASSWORD = "violet-marmot-47-lantern"
@@ -181,3 +184,40 @@ def test_a_mongodb_that_does_not_answer_is_said_in_one_line(tmp_path: Path) -> N
     """With status 1, so that whoever supervises tries again."""
     own = environment(tmp_path, HAYAT_MONGODB_URL="mongodb://127.0.0.1:9/?replicaSet=x&serverSelectionTimeoutMS=500")
     _refused(own, "account", "list")
+
+
+@pytest.fixture
+def standalone_mongodb(tmp_path: Path) -> Iterator[str]:
+    """A mongod that is no replica set and asks for no password."""
+    (tmp_path / "db").mkdir()
+    port = free_port()
+    options = ["--dbpath", str(tmp_path / "db"), "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket"]
+    process = subprocess.Popen([str(find_mongod()), *options], stdout=subprocess.DEVNULL)
+    try:
+        yield f"mongodb://127.0.0.1:{port}/"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_a_standalone_mongodb_is_refused(tmp_path: Path, standalone_mongodb: str) -> None:
+    """It has no transactions, and no majority; the start stops with status 2."""
+    own = environment(tmp_path, HAYAT_MONGODB_URL=standalone_mongodb)
+    assert "replica set" in _refused(own, "account", "list", status=2)
+    assert "replica set" in hayat(own, "serve").stderr
+
+
+def test_a_wrong_database_password_is_said_in_one_line(tmp_path: Path, mongodb_url: str) -> None:
+    """Neither the password nor a traceback is shown."""
+    wrong = re.sub(r":[^:@]+@", ":not-the-password@", mongodb_url)
+    line = _refused(environment(tmp_path, HAYAT_MONGODB_URL=wrong), "account", "list", status=2)
+    assert "not-the-password" not in line
+
+
+@pytest.mark.parametrize("command", ["account list", "dimse"])
+def test_a_malformed_mongodb_url_is_said_in_one_line(tmp_path: Path, command: str) -> None:
+    """With the setting's name and without its value."""
+    own = environment(tmp_path, HAYAT_MONGODB_URL="mongodb://user:not%the@password@127.0.0.1/?replicaSet=x")
+    line = _refused(own, *command.split(), status=2)
+    assert "HAYAT_MONGODB_URL" in line
+    assert "password" not in line

@@ -180,3 +180,13 @@ def test_the_pause_grows_while_it_keeps_dying_and_has_a_limit(lives: list[float]
         if life > STEADY + 0.001:
             assert pause == pytest.approx(FIRST_PAUSE)
         now = backoff.due
+
+
+def test_an_external_mongodb_is_used_instead(tmp_path: Path, mongodb_url: str) -> None:
+    """With HAYAT_MONGODB_URL no mongod is started; the URL's password is not shown."""
+    with serving(tmp_path, HAYAT_MONGODB_URL=mongodb_url) as family:
+        assert family.processes()["mongod"] == []
+        assert not (tmp_path / "data" / "mongod").exists()
+        _account(family)
+        family.end()
+        assert mongodb_url.split("@")[0].split(":")[-1] not in family.log

@@ -8,6 +8,8 @@ https://www.mongodb.com/docs/manual/core/causal-consistency-read-write-concerns/
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -19,10 +21,12 @@ from bson.raw_bson import RawBSONDocument
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import MongoClient
 from pymongo.database import Database as SyncDatabase
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.errors import ConfigurationError as MalformedUrl
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from hayat_fhir.errors import ConfigurationError
 from hayat_fhir.store.faults import answered
 from hayat_fhir.store.indexes import indexes_of
 
@@ -52,6 +56,11 @@ CODEC_OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True, type_registr
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 _INDEX_PATIENCE = 3600.0
 """Seconds that the indexes of a large database may take at start."""
+
+_NOT_LET_IN = frozenset({13, 18, 8000})
+"""Server codes of a wrong user, a wrong password, and a user without rights."""
+_OLDEST_WIRE_VERSION = 17
+"""That of MongoDB 6.0, the version of the embedded one."""
 
 _OPTIONS: dict[str, Any] = {
     "appname": "hayat",
@@ -132,6 +141,27 @@ class Database:
                 for name in sorted(names):
                     await self.prepared(name)
 
+    async def check_server(self) -> None:
+        """Return if the server keeps the guarantees that the store relies on.
+
+        Raises:
+            ConfigurationError: It does not let us in, is no replica set (or a cluster of them), or is too old.
+            Unavailable: MongoDB does not answer.
+        """
+        try:
+            with answered():
+                hello = await self._database.command("hello")
+        except OperationFailure as failure:
+            if failure.code not in _NOT_LET_IN:
+                raise
+            raise ConfigurationError("HAYAT_MONGODB_URL: MongoDB does not let this user in") from None
+        if "setName" not in hello and hello.get("msg") != "isdbgrid":
+            raise ConfigurationError(
+                "HAYAT_MONGODB_URL: this MongoDB is no replica set; one node is enough (--replSet)"
+            )
+        if hello["maxWireVersion"] < _OLDEST_WIRE_VERSION:
+            raise ConfigurationError("HAYAT_MONGODB_URL: this MongoDB is older than 6.0")
+
     async def ping(self) -> None:
         """Return if the primary answers.
 
@@ -162,11 +192,29 @@ def connect(url: str, name: str = "hayat", *, timeout: float = PATIENCE) -> Data
     """A database for asyncio; connects when first used, and again whenever it has to.
 
     ``timeout``: seconds after which an operation, its retries included, gives up as Unavailable.
+
+    Raises:
+        ConfigurationError: The URL is malformed.
     """
-    return Database(AsyncIOMotorClient(url, timeoutMS=int(timeout * 1000), **_OPTIONS), name)
+    with _understood():
+        return Database(AsyncIOMotorClient(url, timeoutMS=int(timeout * 1000), **_OPTIONS), name)
 
 
 def connect_sync(url: str, name: str = "hayat", *, timeout: float = PATIENCE) -> SyncDatabase[Document]:
-    """The same database for threads (the DICOM door); safe to share between threads, not across fork."""
-    client: MongoClient[Document] = MongoClient(url, timeoutMS=int(timeout * 1000), **_OPTIONS)
+    """The same database for threads (the DICOM door); safe to share between threads, not across fork.
+
+    Raises:
+        ConfigurationError: The URL is malformed.
+    """
+    with _understood():
+        client: MongoClient[Document] = MongoClient(url, timeoutMS=int(timeout * 1000), **_OPTIONS)
     return client.get_database(name, codec_options=CODEC_OPTIONS)
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """The driver's opinion of a URL as ours, without the URL."""
+    try:
+        yield
+    except (MalformedUrl, ValueError) as error:
+        raise ConfigurationError("HAYAT_MONGODB_URL: not a connection string of MongoDB (RFC 3986 escapes?)") from error
