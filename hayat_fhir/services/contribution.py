@@ -16,16 +16,17 @@ _AGENT_TYPE = "http://terminology.hl7.org/CodeSystem/provenance-participant-type
 _ACTIVITY = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
 
 
-def linked_patient(own: Resource, incoming: Resource) -> Resource:
+def linked_patient(own: Resource, incoming: Resource, reserved: str) -> Resource:
     """The site's own patient with the identifiers the partner knows added; nothing is replaced.
 
-    Only identifiers with a system count: a value without one belongs to nobody.
+    Only identifiers with a system count: a value without one belongs to nobody. Numbers of the system ``reserved``
+    are the site's own to give: a partner that could add one would draw the next images of another patient to this.
     """
     identifiers = list(own.get("identifier", ()))
     known = {(i.get("system"), i.get("value")) for i in identifiers}
     for identifier in incoming.get("identifier", ()):
         name = (identifier.get("system"), identifier.get("value"))
-        if all(name) and name not in known:
+        if all(name) and name not in known and name[0] != reserved:
             known.add(name)
             identifiers.append(identifier)
     return {**own, "identifier": identifiers} if identifiers else own

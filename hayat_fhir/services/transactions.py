@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hayat_fhir.errors import Conflict, InvalidRequest, Issue, NotFound, PreconditionFailed, Refusal
+from hayat_fhir.errors import Conflict, InvalidRequest, Issue, NotFound, PreconditionFailed, Refusal, TooLarge
 from hayat_fhir.fhir.bundles import Entry
 from hayat_fhir.fhir.references import references, rewrite
 from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role
@@ -25,6 +25,7 @@ from hayat_fhir.store.records import Change, Stored
 from hayat_fhir.store.resources import Resources, VersionConflict
 
 _ATTEMPTS = 8
+_MOST_ENTRIES = 5000
 _AT_ONCE = 16
 _PROVENANCE = -1
 _BREATH = 8
@@ -51,19 +52,24 @@ class Transactions:
         drafting: Drafting,
         conditional: Conditional,
         auditing: Auditing,
+        patient_id_system: str,
     ) -> None:
         self._resources = resources
         self._policy = policy
         self._drafting = drafting
         self._conditional = conditional
         self._auditing = auditing
+        self._patient_id_system = patient_id_system
 
     async def commit(self, caller: Caller, entries: Sequence[Entry]) -> dict[int, Written]:
         """Store all POST, PUT and DELETE entries; the answer is keyed by the entry's index.
 
         Raises:
+            TooLarge: More entries than one transaction of MongoDB takes in its time.
             Refusal: The first entry that cannot be stored, named by its index; then nothing has been stored.
         """
+        if len(entries) > _MOST_ENTRIES:
+            raise TooLarge(f"more than {_MOST_ENTRIES} entries", code="too-costly", expression=["Bundle.entry"])
         _refuse_duplicates(entries)
         async with self._auditing.access(caller, "transaction") as access:
             for _ in range(_ATTEMPTS):
@@ -183,7 +189,7 @@ class Transactions:
 
     def _link(self, incoming: dict[str, Any], own: Stored) -> Change | None:
         """Add the partner's identifiers to the site's own patient; nothing else of it changes."""
-        merged = linked_patient(own.resource or {}, incoming)
+        merged = linked_patient(own.resource or {}, incoming, self._patient_id_system)
         site = Caller(Role.SITE, "link")
         return self._drafting.put(site, "Patient", own.id, merged, own)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from hayat_fhir.app import Site
+from hayat_fhir.errors import TooLarge
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.scopes import EVERYTHING
 from hayat_fhir.services.history_bundle import HistoryBundle
@@ -93,6 +96,8 @@ async def test_a_partner_links_to_the_sites_own_patient(site: Site) -> None:
     own = {"resourceType": "Patient", "identifier": [{"system": "urn:n", "value": "1,2"}], "name": [{"text": "Own"}]}
     mine = (await site.interactions.create(Caller(Role.SITE, "test"), "Patient", own)).stored
     (bundle,) = HistoryBundle(BASE, HISTORY).bundles({})
+    stolen = {"system": site.settings.own_patient_id_system, "value": "4711"}
+    bundle["entry"][0]["resource"]["identifier"].append(stolen)
 
     first = await site.bundles.process(caller, bundle)
     counts = {type: await _count(site, type) for type in ("Patient", "Observation", "Practitioner", "Provenance")}
@@ -112,3 +117,10 @@ async def test_a_partner_links_to_the_sites_own_patient(site: Site) -> None:
 async def _count(site: Site, type: str) -> int:
     result = await site.searching.search(DOCTOR, type, [("_summary", "count")])
     return result.total or 0
+
+
+async def test_a_bundle_without_end_is_refused(site: Site) -> None:
+    """More entries than a transaction can take are refused before anything is done."""
+    entry = {"resource": {"resourceType": "Observation"}, "request": {"method": "POST", "url": "Observation"}}
+    with pytest.raises(TooLarge):
+        await site.bundles.process(DOCTOR, {"resourceType": "Bundle", "type": "transaction", "entry": [entry] * 5001})
