@@ -156,7 +156,7 @@ def _key(header: Mapping[str, Any], context: Context, keys: KeySet) -> Key:
     if header.get("typ") not in context.types or not isinstance(kid, str):
         raise _invalid()
     matching = [key for key in keys.keys if key.kid == kid and key.key_type == _KEY_TYPES[algorithm[:2]]]
-    if len(matching) != 1 or matching[0].alg not in (None, algorithm):
+    if len(matching) != 1:
         raise _invalid()
     return matching[0]
 
