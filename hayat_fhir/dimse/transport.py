@@ -104,12 +104,12 @@ class DoorServer(ThreadedAssociationServer):  # type: ignore[misc]
 
     request_queue_size = 128
     daemon_threads = True
-    _connections: Counter[str]
+    _silent: Counter[str]
     _counting: threading.Lock
 
     def server_bind(self) -> None:
-        """Bind, and begin to count."""
-        self._connections, self._counting = Counter(), threading.Lock()
+        """Bind, and begin to count the connections that have not said anything yet."""
+        self._silent, self._counting = Counter(), threading.Lock()
         super().server_bind()
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -122,19 +122,37 @@ class DoorServer(ThreadedAssociationServer):  # type: ignore[misc]
     def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401 - socketserver's signature
         """Refuse an address that has too many connections open."""
         del request
+        address = client_address[0]
+        associated = sum(
+            isinstance(thread, Association) and getattr(thread, "peer_address", None) == address
+            for thread in threading.enumerate()
+        )
         with self._counting:
-            live = sum(
-                1
-                for thread in threading.enumerate()
-                if isinstance(thread, Association) and getattr(thread, "peer_address", None) == client_address[0]
-            )
-            return live < _PER_ADDRESS
+            return bool(associated + self._silent[address] < _PER_ADDRESS)
+
+    def speaks(self, connection: socket.socket, address: str) -> bool:
+        """Whether the peer sends anything in time: a probe that only connects must not take an association."""
+        with self._counting:
+            self._silent[address] += 1
+        try:
+            return bool(connection.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+        finally:
+            with self._counting:
+                self._silent[address] -= 1
 
 
 def handler(admits: Admits) -> type[RequestHandler]:
     """A request handler whose associations are guarded by ``admits``."""
 
     class DoorHandler(RequestHandler):  # type: ignore[misc]
+        def handle(self) -> None:
+            if self.server.speaks(self.request, self.client_address[0]):
+                super().handle()
+            else:
+                self.server.shutdown_request(self.request)
+
         def _create_association(self) -> Association:
             association = super()._create_association()
             association.peer_address = self.client_address[0]

@@ -184,6 +184,17 @@ def test_slow_peers_do_not_stop_others(door: RunningDoor) -> None:
         connection.close()
 
 
+def test_probes_take_no_association(door: RunningDoor) -> None:
+    """Whoever only connects, and whoever closes at once, keeps nobody out."""
+    silent = [socket.create_connection(("127.0.0.1", door.port)) for _ in range(40)]
+    for _ in range(100):
+        socket.create_connection(("127.0.0.1", door.port)).close()
+
+    assert echo(door.port) == ("established", 0x0000)
+    for connection in silent:
+        connection.close()
+
+
 def test_oversized_pdu_ends_the_connection(door: RunningDoor) -> None:
     """A PDU that claims 4 GiB is not waited for."""
     connection = socket.create_connection(("127.0.0.1", door.port), timeout=8)
