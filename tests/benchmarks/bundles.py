@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx
@@ -18,17 +19,19 @@ from tests.benchmarks.synthea import BundleFile, bundles
 
 _TARGET = Target(0.5, "ratio", at_least=True)
 _PATIENCE = 300.0
+_CLIENTS = 4
 _STORED = frozenset({"200", "201"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """Seconds by the clock, and seconds of processor time of our processes and of mongod."""
+    """Seconds by the clock, one client and several, and seconds of processor time of our processes and of mongod."""
 
     seconds: float
     own: float
     mongod: float
     batch_seconds: float
+    crowd_seconds: float
 
 
 def measure(run: Run) -> Iterator[Finding]:
@@ -58,6 +61,8 @@ def measure(run: Run) -> Iterator[Finding]:
     note = f"{count} resources in {len(patients)} Bundles, one client"
     bound_rate = spread([count / seconds for seconds in bound])
     yield Finding("bundles", "transactions", "resources/s", rate, against, bound_rate, _TARGET, note)
+    crowd = spread([count / each.crowd_seconds for each in ours])
+    yield Finding("bundles", f"transactions of {_CLIENTS} clients at once", "resources/s", crowd, against, bound_rate)
     per_core = spread([count / each.own for each in ours])
     yield Finding("bundles", "per core of our processes", "resources/s", per_core)
     per_core = spread([count / each.mongod for each in ours])
@@ -83,7 +88,11 @@ def _post(site: Site, first: Sequence[BundleFile], patients: Sequence[BundleFile
         for bundle in patients:
             _send(client, bundle)
         took = time.perf_counter() - started
-        return _Round(took, cpu_seconds(running.own) - own, cpu_seconds(running.mongod) - mongod, batch_seconds)
+        own, mongod = cpu_seconds(running.own) - own, cpu_seconds(running.mongod) - mongod
+        started = time.perf_counter()
+        with ThreadPoolExecutor(_CLIENTS) as clients:
+            list(clients.map(lambda bundle: _send(client, bundle), patients))
+        return _Round(took, own, mongod, batch_seconds, time.perf_counter() - started)
 
 
 def _import_models(client: httpx.Client, all_bundles: Sequence[BundleFile]) -> None:
