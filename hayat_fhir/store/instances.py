@@ -7,6 +7,8 @@ The DICOM door writes from threads; the worker and the API read from their event
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -25,6 +27,8 @@ _INDEXES = [
         [("pending", ASCENDING), ("study", ASCENDING)], name="pending", partialFilterExpression={"pending": True}
     ),
 ]
+_REMEMBERED = 10_000
+"""Studies whose patient is remembered: a series of images asks once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ class IncomingInstances:
         self._rows = database["instances"]
         self._studies = database["studies"]
         self._quarantine = database["quarantine"]
+        self._patients: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self._remembering = threading.Lock()
 
     def prepare(self) -> None:
         """Make the indexes.
@@ -80,11 +86,21 @@ class IncomingInstances:
         return None if row is None else str(row["sha256"])
 
     def patient_of_study(self, study: str, system: str, patient_id: str) -> tuple[str, str]:
-        """Whose study this is, as (system, patient number): whoever its first image named.
+        """Whose study this is, as (system, patient number): whoever its first image named, for ever.
 
         Raises:
             Unavailable: MongoDB does not answer.
         """
+        known = self._patients.get(study)
+        if known is None:
+            known = self._decided(study, system, patient_id)
+            with self._remembering:
+                self._patients[study] = known
+                while len(self._patients) > _REMEMBERED:
+                    self._patients.popitem(last=False)
+        return known
+
+    def _decided(self, study: str, system: str, patient_id: str) -> tuple[str, str]:
         with answered():
             try:
                 self._studies.insert_one({"_id": study, "system": system, "patient_id": patient_id})
