@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -188,7 +189,7 @@ def _built(
             imaging=ImageDelivery(instances, blobs, settings.ae_title),
         ),
         projection=_projection(settings, loaded, instances, interactions, conditional),
-        retrieval=Retrieval(instances, blobs, conditional, policy, auditing),
+        retrieval=Retrieval(instances, blobs, resources, policy, auditing),
         registration=Registration(
             interactions, accounts, partners, Passwords(), settings.own_patient_id_system, authorization
         ),
@@ -263,6 +264,10 @@ async def serve_api(settings: Settings, listening: socket.socket | None = None) 
             proxy_headers=False,
             timeout_graceful_shutdown=_GRACE,
         )
+        # What is loaded now stays for good: the garbage collector need not walk it for every large Bundle.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
         for number in (signal.SIGTERM, signal.SIGINT):
             # uvicorn raises the signal once more when it has ended: this process has something left to do then
             asyncio.get_running_loop().add_signal_handler(number, _go_on)

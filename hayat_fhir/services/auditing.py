@@ -87,5 +87,7 @@ class Auditing:
             site=self._site,
         )
         id = str(uuid4())
-        compartments = self._indexer.compartments(event, id)
-        await self._log.append(Change("AuditEvent", id, 0, event, self._indexer.index(event, id), tuple(compartments)))
+        compartments = tuple(self._indexer.compartments(event, id))
+        if len(compartments) > 1:
+            compartments = ()  # one patient must not read of another in what is about both
+        await self._log.append(Change("AuditEvent", id, 0, event, self._indexer.index(event, id), compartments))

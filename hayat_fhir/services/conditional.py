@@ -50,16 +50,16 @@ class Conditional:
             raise PreconditionFailed("the criteria match several resources", code="multiple-matches")
         return page.matches[0] if page.matches else None
 
-    async def visible(self, caller: Caller, type: str, criteria: str) -> Stored | None:
-        """The first resource that meets the criteria among those that the caller may read, or None.
+    async def all(self, caller: Caller, type: str, criteria: str) -> list[Stored]:
+        """All resources that meet the criteria among those that the caller may read, at most a hundred.
 
         Raises:
             InvalidRequest: The criteria are malformed.
             Forbidden: The caller may not read this type.
         """
         restriction = self._policy.restriction(caller, Interaction.READ, type)
-        page = await self._resources.find(type, self._condition(type, criteria), restriction, (), 1, None)
-        return page.matches[0] if page.matches else None
+        page = await self._resources.find(type, self._condition(type, criteria), restriction, (), 100, None)
+        return page.matches
 
     async def claim(self, caller: Caller, type: str, criteria: str, candidate: str) -> str:
         """The id under which all who race for these criteria create; call after ``match`` found nothing.

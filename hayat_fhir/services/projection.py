@@ -70,22 +70,37 @@ class Projection:
         caller = Caller(Role.SITE, "imaging", source=instances[0].peer)
         endpoint = await self._endpoint(caller)
         for _ in range(_ATTEMPTS):
-            existing = await self._conditional.match(caller, "ImagingStudy", study_criteria(study))
+            existing, contested = await self._existing(caller, instances)
             subject = await self._subject(caller, instances[0], existing)
             accession_system = f"{instances[0].system.removesuffix('/patient')}/accession"
             resource = self._builder.study(instances, subject, endpoint, accession_system)
             try:
-                stored = await self._write(caller, resource, existing)
+                stored = await self._write(caller, resource, existing, contested=contested)
             except Conflict:
                 continue
-            await self._instances.projected(instances)
+            await self._instances.projected(instances, stored.id)
             return stored
         raise Conflict("others kept changing the same imaging study")
 
-    async def _write(self, caller: Caller, resource: dict[str, Any], existing: Stored | None) -> Stored:
+    async def _existing(self, caller: Caller, instances: list[Instance]) -> tuple[Stored | None, bool]:
+        """The ImagingStudy of these images, if there is one; and whether somebody else claims their UID.
+
+        It is the one they were projected into before, or one that their own sender or this site announced. What
+        another partner says of the study is not taken over: it would draw the images to a patient of its choice.
+        """
+        found = await self._conditional.all(caller, "ImagingStudy", study_criteria(instances[0].study))
+        projected = {instance.imaging_study for instance in instances}
+        own = [one for one in found if one.id in projected or one.source in {None, instances[0].peer}]
+        own.sort(key=lambda one: one.id not in projected)
+        return (own[0] if own else None), bool(found)
+
+    async def _write(
+        self, caller: Caller, resource: dict[str, Any], existing: Stored | None, *, contested: bool
+    ) -> Stored:
         if existing is None:
             study = resource["identifier"][0]["value"].removeprefix("urn:oid:")
-            written = await self._interactions.create(caller, "ImagingStudy", resource, study_criteria(study))
+            criteria = None if contested else study_criteria(study)
+            written = await self._interactions.create(caller, "ImagingStudy", resource, criteria)
             if written.created:
                 return written.stored
             existing = written.stored

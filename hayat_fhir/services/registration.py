@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from hayat_fhir.errors import Conflict, InvalidRequest, NotFound
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.passwords import Passwords
-from hayat_fhir.security.scopes import granted
+from hayat_fhir.security.scopes import granted, registrable
 from hayat_fhir.services.authorization import Authorization
 from hayat_fhir.services.drafting import new_id
 from hayat_fhir.services.interactions import Interactions
@@ -197,6 +197,7 @@ def _check(details: PartnerDetails) -> None:
     for url in (details.fhir_url, details.jwks_url):
         if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
             raise InvalidRequest("a partner's URL must be http or https with a host", code="value")
+    registrable(details.scopes)
     if details.jwks is not None and details.jwks_url is not None:
         raise InvalidRequest("give either a key set or its URL", code="value")
     if details.ae_title is not None:

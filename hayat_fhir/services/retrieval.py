@@ -1,4 +1,4 @@
-"""Retrieving images: whoever may see an ImagingStudy may see its images, and nobody else.
+"""Retrieving images: whoever may see the ImagingStudy that was projected from an image may see it, and nobody else.
 
 An image that a caller may not see is answered like one that is not there.
 """
@@ -13,10 +13,9 @@ from hayat_fhir.errors import NotFound
 from hayat_fhir.security.callers import Caller
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
-from hayat_fhir.services.conditional import Conditional
-from hayat_fhir.services.projection import study_criteria
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.instances import Instances
+from hayat_fhir.store.resources import Resources
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,13 @@ class Retrieval:
         self,
         instances: Instances,
         blobs: Blobs,
-        conditional: Conditional,
+        resources: Resources,
         policy: Policy,
         auditing: Auditing,
     ) -> None:
         self._instances = instances
         self._blobs = blobs
-        self._conditional = conditional
+        self._resources = resources
         self._policy = policy
         self._auditing = auditing
 
@@ -53,14 +52,16 @@ class Retrieval:
             Forbidden: The caller may not see imaging studies at all.
         """
         async with self._auditing.access(caller, "instances-accessed") as access:
-            self._policy.restriction(caller, Interaction.READ, "ImagingStudy")
+            restriction = self._policy.restriction(caller, Interaction.READ, "ImagingStudy")
             if not all(is_uid(uid) for uid in (study, series, instance)):
                 raise NotFound("no such instance")
             row = await self._instances.get(instance)
             if row is None or (row.study, row.series) != (study, series):
                 raise NotFound("no such instance")
-            visible = await self._conditional.visible(caller, "ImagingStudy", study_criteria(study))
-            if visible is None:
+            visible = None
+            if row.imaging_study is not None:
+                visible = await self._resources.read("ImagingStudy", row.imaging_study, restriction)
+            if visible is None or visible.deleted:
                 raise NotFound("no such instance")
             access.touched(visible)
             return Retrieved(self._blobs.path(row.blob), row.offset + row.size, row.transfer_syntax)

@@ -40,13 +40,20 @@ class Blobs:
                     file.write(part)
                 file.flush()
                 os.fsync(file.fileno())
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._make_folder(path.parent)
             temporary.rename(path)
             _sync_folder(path.parent)
         except OSError as error:
             temporary.unlink(missing_ok=True)
             raise Unavailable("the image store cannot be written") from error
         return key
+
+    def _make_folder(self, folder: Path) -> None:
+        """Make ``ab/cd``, durably: a new folder is there only once its parent has been fsynced."""
+        for made in (folder.parent, folder):
+            if not made.is_dir():
+                made.mkdir(exist_ok=True, mode=0o700)
+                _sync_folder(made.parent)
 
     def path(self, key: str) -> Path:
         """The file of a key."""

@@ -53,6 +53,8 @@ class Instance:
     patient_id: str
     received: datetime
     attributes: dict[str, Any] = field(default_factory=dict)
+    imaging_study: str | None = None
+    """The id of the ImagingStudy that was projected from it: whoever may see that may see the image."""
 
 
 class IncomingInstances:
@@ -199,15 +201,17 @@ class Instances:
         with answered():
             return [str(row["_id"]) async for row in self._rows.aggregate(stages)]
 
-    async def projected(self, instances: list[Instance]) -> None:
-        """Mark instances as projected.
+    async def projected(self, instances: list[Instance], imaging_study: str) -> None:
+        """Mark instances as projected into this ImagingStudy.
 
         Raises:
             Unavailable: MongoDB does not answer.
         """
         with answered():
             uids = [instance.uid for instance in instances]
-            await self._rows.update_many({"_id": {"$in": uids}}, {"$set": {"pending": False}})
+            await self._rows.update_many(
+                {"_id": {"$in": uids}}, {"$set": {"pending": False, "imaging_study": imaging_study}}
+            )
 
     async def quarantined(self, limit: int = 100) -> list[dict[str, Any]]:
         """What is in quarantine, newest first: UID, reason, peer and time.

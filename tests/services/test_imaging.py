@@ -164,3 +164,32 @@ async def test_wado_rs(site: Site, peer: Partner, ingest: Ingest) -> None:
         assert missing[0].json() == missing[2].json()
     with pytest.raises(NotFound):
         await site.retrieval.instance(DOCTOR, "x", "y", "z")
+
+
+async def test_another_partner_cannot_claim_images(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """A partner that announces a study it did not send neither gets its images nor draws them to its patient."""
+    study = f"1.2.3.{randbelow(10**12)}"
+    partner = await site.registration.partner(PartnerDetails(name="Other", fhir_url="https://other.example/fhir"))
+    caller = Caller(
+        Role.PARTNER, partner.id, f"Organization/{partner.id}", "Other", EVERYTHING["partner"], source=partner.id
+    )
+    patient = (await site.interactions.create(caller, "Patient", {"resourceType": "Patient"})).stored
+    claimed = {
+        "resourceType": "ImagingStudy",
+        "status": "available",
+        "identifier": [{"system": "urn:dicom:uid", "value": f"urn:oid:{study}"}],
+        "subject": {"reference": patient.reference},
+    }
+    claim = (await site.interactions.create(caller, "ImagingStudy", claimed)).stored
+    sop_class, uid, data = encoded(study, f"{study}.1")
+    await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer)
+
+    found = await site.projection.project(study)
+
+    assert found is not None
+    assert found.id != claim.id
+    assert found.compartments != (patient.reference,)
+    with pytest.raises(NotFound):
+        await site.retrieval.instance(caller, study, f"{study}.1", uid)
+    assert (await site.retrieval.instance(DOCTOR, study, f"{study}.1", uid)).length > len(data)
+    assert await site.projection.project(study) == found
