@@ -272,36 +272,40 @@ def patient_compartment(definitions: Definitions) -> dict[str, list[str]]:
 
 
 def required_bindings(definitions: Definitions) -> dict[str, list[str]]:
-    """For each ``code`` element with a required binding to an enumerable value set, its codes."""
+    """For each element with a required binding to an enumerable value set, its codes.
+
+    A ``code`` has plain codes, a ``Coding`` or ``CodeableConcept`` has ``system|code``.
+    """
     found = {}
     for structure in definitions.structures.values():
         for element in structure["snapshot"]["element"]:
             binding = element.get("binding", {})
             types = [_type_code(t) for t in element.get("type", ())]
-            if binding.get("strength") == "required" and types == ["code"]:
-                codes = _codes(definitions, binding.get("valueSet", "").split("|")[0])
-                if codes:
-                    found[element["path"]] = codes
+            if binding.get("strength") == "required" and types in (["code"], ["Coding"], ["CodeableConcept"]):
+                pairs = _codes(definitions, binding.get("valueSet", "").split("|")[0])
+                if pairs:
+                    plain = types == ["code"]
+                    found[element["path"]] = sorted({code if plain else f"{url}|{code}" for url, code in pairs})
     return dict(sorted(found.items()))
 
 
-def _codes(definitions: Definitions, url: str) -> list[str] | None:
-    """The codes of a value set; None where it cannot be enumerated from the package alone."""
+def _codes(definitions: Definitions, url: str) -> list[tuple[str, str]] | None:
+    """The systems and codes of a value set; None where it cannot be enumerated from the package alone."""
     value_set = definitions.value_sets.get(url)
     if value_set is None or value_set.get("compose", {}).get("exclude"):
         return None
-    codes: list[str] = []
+    pairs: list[tuple[str, str]] = []
     for include in value_set.get("compose", {}).get("include", ()):
-        if "concept" in include:
-            codes += [concept["code"] for concept in include["concept"]]
-        elif "valueSet" in include or "filter" in include:
+        if "valueSet" in include or "filter" in include:
             return None
-        else:
+        codes = [concept["code"] for concept in include.get("concept", ())]
+        if not codes:
             system = definitions.code_systems.get(include["system"])
             if system is None or system.get("content") != "complete":
                 return None
-            codes += _concepts(system.get("concept", ()))
-    return sorted(set(codes)) or None
+            codes = _concepts(system.get("concept", ()))
+        pairs += [(include["system"], code) for code in codes]
+    return pairs
 
 
 def _concepts(concepts: Sequence[dict[str, Any]]) -> list[str]:
@@ -309,13 +313,17 @@ def _concepts(concepts: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def elements(definitions: Definitions) -> dict[str, str]:
-    """The elements of all types as ``min..max type|type``; a backbone element that is another's is ``#its.path``."""
-    return {
-        path: f"{element.least}..{element.most} "
-        + (f"#{element.reference}" if element.reference else "|".join(dict.fromkeys(element.types)))
-        for path, element in sorted(definitions.elements.items())
-        if "." in path and element.most != "0"
-    }
+    """The elements of all types as ``min..max type|type``; a backbone element that is another's is ``#its.path``.
+
+    The package calls a resource's id a string (a known fault of 4.0.1); here it is an ``id``, as the standard says.
+    """
+    ids = {f"{name}.id" for name, structure in definitions.structures.items() if structure["kind"] == "resource"}
+    rows = {}
+    for path, element in sorted(definitions.elements.items()):
+        if "." in path and element.most != "0":
+            types = "id" if path in ids else "|".join(dict.fromkeys(element.types))
+            rows[path] = f"{element.least}..{element.most} {f'#{element.reference}' if element.reference else types}"
+    return rows
 
 
 def write(name: str, rows: dict[str, Any] | list[Any]) -> None:

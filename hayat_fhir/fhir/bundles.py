@@ -16,7 +16,8 @@ from hayat_fhir.errors import InvalidRequest
 from hayat_fhir.fhir.dates import instant
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"})
-_ETAG = re.compile(r'(?:W/)?"(\d{1,18})"')
+_ETAG = re.compile(r'(?:W/)?"([0-9]{1,18})"')
+_VERSION = re.compile(r"[0-9]{1,18}")
 _TYPE = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _ID = re.compile(r"[A-Za-z0-9.\-]{1,64}")
 
@@ -145,7 +146,7 @@ def _entry(index: int, entry: object) -> Entry:
         raise InvalidRequest("the entry has no request", code="required", expression=[f"{place}.request"])
     request = entry["request"]
     method, url = request.get("method"), request.get("url")
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise InvalidRequest("not a method of a Bundle", code="value", expression=[f"{place}.request.method"])
     resource = entry.get("resource")
     if method in {"POST", "PUT"} and not isinstance(resource, dict):
@@ -158,7 +159,7 @@ def _entry(index: int, entry: object) -> Entry:
         )
     return Entry(
         index,
-        str(method),
+        method,
         type,
         id,
         version,
@@ -178,7 +179,7 @@ def _url(url: object, place: str) -> tuple[tuple[str, str | None, int | None], t
     steps = [unquote(step) for step in path.split("/")]
     fits = _TYPE.fullmatch(steps[0]) and (len(steps) == 1 or _ID.fullmatch(steps[1]))
     version = None
-    if len(steps) == 4 and steps[2] == "_history" and steps[3].isdecimal():
+    if len(steps) == 4 and steps[2] == "_history" and _VERSION.fullmatch(steps[3]):
         version = int(steps[3])
     elif len(steps) > 2:
         fits = None

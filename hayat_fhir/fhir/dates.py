@@ -48,7 +48,7 @@ def bounds(text: str, zone: tzinfo = UTC) -> tuple[int, int]:
         if match["hour"]:
             return low, low + (1000 if match["second"] else 60_000) - 1
         return low, _day_or_longer(start, match)
-    except OverflowError as error:
+    except (OverflowError, ValueError) as error:
         raise ValueError("not a FHIR date") from error
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ DEPTH = 64
 _KEY = re.compile(rb'"\s*:')
 _MOST_DIGITS = 34
 _MOST_EXPONENT = 300
+_MOST_CHARACTERS = 400
 _INT64 = 2**63
 _PLAIN_EXPONENT = -30
 
@@ -79,8 +80,11 @@ def decimal_text(value: Decimal) -> str:
 
 
 def _decimal(text: str) -> Decimal:
-    value = Decimal(text)
-    if len(value.as_tuple().digits) > _MOST_DIGITS or abs(value.adjusted()) > _MOST_EXPONENT:
+    try:
+        value = Decimal(text) if len(text) <= _MOST_CHARACTERS else None
+    except InvalidOperation:
+        value = None
+    if value is None or len(value.as_tuple().digits) > _MOST_DIGITS or abs(value.adjusted()) > _MOST_EXPONENT:
         raise _malformed("a number has more digits or a larger exponent than can be kept")
     return value
 

@@ -40,11 +40,23 @@ def test_zone_of_a_day() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "26", "2026-13", "2026-02-30", "2026-11-23T25:00:00Z", "9999-99-99", "\uff12\uff10\uff12\uff16", "x"]
+    "text",
+    [
+        "",
+        "26",
+        "0000",
+        "2026-13",
+        "2026-02-30",
+        "2026-11-23T25:00:00Z",
+        "2026-11-23T10:00:00+99:99",
+        "9999-99-99",
+        "\uff12\uff10\uff12\uff16",
+        "x",
+    ],
 )
 def test_refusals(text: str) -> None:
-    """What is no date is refused."""
-    with pytest.raises(ValueError, match=r"not a FHIR date|must be in|out of range"):
+    """What is no date is refused, without a part of it in the message."""
+    with pytest.raises(ValueError, match=r"^not a FHIR date$"):
         bounds(text)
 
 

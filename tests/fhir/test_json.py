@@ -56,9 +56,18 @@ def test_round_trip(value: dict[str, Any]) -> None:
         b'{"value":NaN}',
         b'{"value":Infinity}',
         b'{"value":1e400}',
+        b'{"value":1e99999999999999999999}',
+        b'{"value":-1E-99999999999999999999}',
+        b'{"value":123456789012345678901234567890}',
+        b'{"value":-9223372036854775809}',
         b'{"value":1.00000000000000000000000000000000001}',
         b'{"value":9223372036854775808}',
         b'{"name":"\xff\xfe"}',
+        b'{"\xff":1}',
+        b'{"name":"\xed\xa0\x80"}',
+        b'{"\\u0000":1}',
+        b'{"a":1,"\\u0061":2}',
+        b'{"":1,"":2}',
         b'\xef\xbb\xbf{"a":1}',
         b'{"name":"\\ud800"}',
         b'{"name":"a\\u0000b"}',
@@ -72,7 +81,7 @@ def test_round_trip(value: dict[str, Any]) -> None:
         b"[" * 100_000,
         b'{"a":' * 300 + b"1" + b"}" * 300,
     ],
-    ids=range(22),
+    ids=range(31),
 )
 def test_refusals(data: bytes) -> None:
     """What is ambiguous, not JSON, or beyond what can be kept is refused, without repeating it."""
