@@ -267,7 +267,7 @@ async def serve_api(settings: Settings, listening: socket.socket | None = None) 
         # What is loaded now stays for good: the garbage collector need not walk it for every large Bundle.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        gc.set_threshold(400_000, 10, 10)
         for number in (signal.SIGTERM, signal.SIGINT):
             # uvicorn raises the signal once more when it has ended: this process has something left to do then
             asyncio.get_running_loop().add_signal_handler(number, _go_on)
