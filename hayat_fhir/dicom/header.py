@@ -27,6 +27,8 @@ from hayat_fhir.errors import InvalidRequest
 config.settings.reading_validation_mode = config.IGNORE
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+", re.ASCII | re.IGNORECASE)
 _LONGEST_UID = 64
 _LONGEST_ELEMENT = 16 * 1024
 _DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -99,9 +101,9 @@ class Header:
         match str(qualifiers.get("UniversalEntityIDType", [""])[0]):
             case "ISO" if is_uid(entity):
                 return f"urn:oid:{entity}"
-            case "UUID" if entity:
+            case "UUID" if _UUID.fullmatch(entity):
                 return f"urn:uuid:{entity.lower()}"
-            case "URI" if ":" in entity:
+            case "URI" if _URI.fullmatch(entity):
                 return entity
             case _:
                 return f"{default}/{quote(self.issuer)}" if self.issuer else default

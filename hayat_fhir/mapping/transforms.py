@@ -26,9 +26,12 @@ class Context:
 
 Transform = Callable[[Values, Context], Any]
 
-_DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})")
-_TIME = re.compile(r"(\d{2}):?(\d{2})?:?(\d{2})?(\.\d{1,6})?")
-_OFFSET = re.compile(r"([+-])(\d{2})(\d{2})")
+_DATE = re.compile(r"(\d{4})\.?(\d{2})\.?(\d{2})", re.ASCII)
+_TIME = re.compile(r"(\d{2}):?(\d{2})?:?(\d{2})?(\.\d{1,6})?", re.ASCII)
+_OFFSET = re.compile(r"([+-])(0\d|1[0-3]|14(?=00))([0-5]\d)", re.ASCII)
+"""What both DICOM and FHIR take for an offset."""
+
+_NOT_TEXT = re.compile(r"[\s\x00-\x1f\x7f]+")
 _MOST_UNSIGNED = 2**31
 _REPRESENTATION = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
 _GROUPS = (("Alphabetic", "ABC"), ("Ideographic", "IDE"), ("Phonetic", "SYL"))
@@ -37,7 +40,7 @@ _GROUPS = (("Alphabetic", "ABC"), ("Ideographic", "IDE"), ("Phonetic", "SYL"))
 def text(values: Values, context: Context) -> str | None:
     """The first value as text."""
     del context
-    return " ".join(str(values[0]).split()) or None
+    return _line(values[0]) or None
 
 
 def uid(values: Values, context: Context) -> str | None:
@@ -57,7 +60,7 @@ def unsigned_int(values: Values, context: Context) -> int | None:
     del context
     try:
         number = float(values[0])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return int(number) if number.is_integer() and 0 <= number < _MOST_UNSIGNED else None
 
@@ -77,8 +80,8 @@ def fhir_date(values: Values, context: Context) -> str | None:
 def date_time(values: Values, context: Context) -> str | None:
     """A date, a time and an offset from UTC (DA, TM, SH) as FHIR dateTime.
 
-    Without an offset the time is in the context's zone; without a zone the date alone is known, for a FHIR
-    dateTime with a time needs an offset.
+    Without an offset the time is in the context's zone; without a zone, or with an offset that is none, the date
+    alone is known, for a FHIR dateTime with a time needs an offset.
     """
     day = fhir_date([values[0]], context) if values[0] else None
     if day is None:
@@ -87,16 +90,20 @@ def date_time(values: Values, context: Context) -> str | None:
     if clock is None:
         return day
     hour, minute, second = int(clock[1]), int(clock[2] or 0), min(int(clock[3] or 0), 59)
-    offset = _OFFSET.fullmatch(str(values[2]).strip()) if len(values) > 2 and values[2] else None
     try:
         moment = datetime.combine(date.fromisoformat(day), datetime.min.time()).replace(
             hour=hour, minute=minute, second=second
         )
     except ValueError:
         return day
-    if offset is not None:
-        return f"{moment.isoformat()}{offset[1]}{offset[2]}:{offset[3]}"
-    return moment.replace(tzinfo=context.zone).isoformat() if context.zone is not None else day
+    said = str(values[2] or "").strip() if len(values) > 2 else ""
+    offset = _offset(moment, said, context.zone)
+    return f"{moment.isoformat()}{offset[1]}{offset[2]}:{offset[3]}" if offset is not None else day
+
+
+def _offset(moment: datetime, said: str, zone: tzinfo | None) -> re.Match[str] | None:
+    """The offset that was said, else the zone's; None where neither is one: long ago zones had odd seconds."""
+    return _OFFSET.fullmatch(said or f"{moment.replace(tzinfo=zone):%z}")
 
 
 def human_names(values: Values, context: Context) -> list[dict[str, Any]] | None:
@@ -106,7 +113,7 @@ def human_names(values: Values, context: Context) -> list[dict[str, Any]] | None
     several = len(groups) > 1
     names = []
     for group, representation in _GROUPS:
-        name = _human_name(str(groups.get(group, "")))
+        name = _human_name(str(groups.get(group) or ""))
         if name and several:
             name["extension"] = [{"url": _REPRESENTATION, "valueCode": representation}]
         if name:
@@ -125,7 +132,7 @@ def display_name(values: Values, context: Context) -> str | None:
 
 def code(values: Values, context: Context) -> dict[str, Any] | None:
     """A value looked up in the mapping's table of codes; a value that is not in it is shown as it stands."""
-    key = str(values[0]).strip()
+    key = _line(values[0])
     found = context.codes.get(key.upper())
     return dict(found) if found else ({"display": key} if key else None)
 
@@ -147,16 +154,17 @@ def concept(values: Values, context: Context) -> dict[str, Any] | None:
     item = values[0]
     if not isinstance(item, Mapping):
         return None
-    value = next((item[name][0] for name in ("CodeValue", "LongCodeValue", "URNCodeValue") if item.get(name)), None)
-    meaning = item.get("CodeMeaning", [None])[0]
-    scheme = context.codes.get(str(item.get("CodingSchemeDesignator", [""])[0]).upper())
+    values_of = (_first(item, name) for name in ("CodeValue", "LongCodeValue", "URNCodeValue"))
+    value = next(filter(None, values_of), None)
+    meaning = _first(item, "CodeMeaning")
+    scheme = context.codes.get(_first(item, "CodingSchemeDesignator").upper())
     if value is None:
-        return {"text": str(meaning)} if meaning else None
-    coding: dict[str, Any] = {"code": str(value)}
+        return {"text": meaning} if meaning else None
+    coding: dict[str, Any] = {"code": value}
     if scheme:
         coding["system"] = scheme["system"]
     if meaning:
-        coding["display"] = str(meaning)
+        coding["display"] = meaning
     return {"coding": [coding]}
 
 
@@ -176,9 +184,20 @@ TRANSFORMS: dict[str, Transform] = {
 }
 
 
+def _first(item: Mapping[str, Any], name: str) -> str:
+    """The first value of an item's attribute as one line; empty where there is none."""
+    values = item.get(name)
+    return _line(values[0]) if isinstance(values, list) and values and values[0] is not None else ""
+
+
+def _line(value: object) -> str:
+    """A value as one line, without control characters."""
+    return _NOT_TEXT.sub(" ", str(value)).strip()
+
+
 def _human_name(group: str) -> dict[str, Any]:
     """``family^given^middle^prefix^suffix`` as HumanName."""
-    parts = [part.strip() for part in group.split("^")]
+    parts = [_line(part) for part in group.split("^")]
     family, given, middle, prefix, suffix = (*parts, "", "", "", "", "")[:5]
     name: dict[str, Any] = {}
     if family:

@@ -54,7 +54,12 @@ def test_real_files_are_read_or_refused(path: Path) -> None:
         ({"IssuerOfPatientID": "WARD 7"}, "https://peer.example/WARD%207"),
         ({"UniversalEntityID": "1.2.999", "UniversalEntityIDType": "ISO"}, "urn:oid:1.2.999"),
         ({"UniversalEntityID": "not an oid", "UniversalEntityIDType": "ISO"}, "https://peer.example"),
-        ({"UniversalEntityID": "ABC", "UniversalEntityIDType": "UUID"}, "urn:uuid:abc"),
+        (
+            {"UniversalEntityID": "7D444840-9DC0-11D1-B245-5FFDCE74FAD2", "UniversalEntityIDType": "UUID"},
+            "urn:uuid:7d444840-9dc0-11d1-b245-5ffdce74fad2",
+        ),
+        ({"UniversalEntityID": "not a uuid", "UniversalEntityIDType": "UUID"}, "https://peer.example"),
+        ({"UniversalEntityID": "no uri: at all", "UniversalEntityIDType": "URI"}, "https://peer.example"),
         ({"UniversalEntityID": "https://id.example", "UniversalEntityIDType": "URI"}, "https://id.example"),
     ],
 )

@@ -67,6 +67,12 @@ def test_a_wrong_row_is_named(row: object, word: str) -> None:
         (["20261120", None, "+0000"], None, "2026-11-20"),
         (["19700000", "093000", "+0000"], None, None),
         ([None, "093000", "+0000"], None, None),
+        (["20261120", "093000", "+1400"], None, "2026-11-20T09:30:00+14:00"),
+        (["20261120", "093000", "+9999"], None, "2026-11-20"),
+        (["20261120", "093000", "-1500"], ZoneInfo("Europe/Istanbul"), "2026-11-20"),
+        (["20261120", "093000", "+0\u066300"], None, "2026-11-20"),
+        (["\u0662\u0660\u0662\u06661120", "093000", "+0300"], None, None),
+        (["19000101", "120000", None], ZoneInfo("Europe/Istanbul"), "1900-01-01"),
     ],
 )
 def test_times_need_an_offset(values: list[Any], zone: ZoneInfo | None, expected: str | None) -> None:
@@ -74,10 +80,30 @@ def test_times_need_an_offset(values: list[Any], zone: ZoneInfo | None, expected
     assert date_time(values, Context(zone)) == expected
 
 
-ODD = st.none() | st.text() | st.integers() | st.floats() | st.dictionaries(st.text(), st.lists(st.text(), min_size=1))
+NAMES = st.text() | st.sampled_from(["CodeValue", "CodeMeaning", "CodingSchemeDesignator", "Alphabetic", "Ideographic"])
+PLAIN = st.none() | st.text() | st.integers() | st.floats() | st.just(10**400)
+ODD = PLAIN | st.dictionaries(NAMES, PLAIN | st.lists(PLAIN))
 
 
 @given(st.sampled_from(sorted(TRANSFORMS)), st.lists(ODD, min_size=1, max_size=3))
 def test_no_value_breaks_a_transform(name: str, values: list[Any]) -> None:
     """Whatever another hospital's device wrote, a transform says something or nothing."""
     TRANSFORMS[name](values, Context())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("concept", {"CodeMeaning": []}, None),
+        ("concept", {"CodeValue": ["1"], "CodingSchemeDesignator": []}, {"coding": [{"code": "1"}]}),
+        ("concept", {"CodeValue": [" a  b "], "CodeMeaning": [None]}, {"coding": [{"code": "a b"}]}),
+        ("concept", {"CodeValue": [None], "CodeMeaning": ["x"]}, {"text": "x"}),
+        ("human_names", {"Alphabetic": None}, None),
+        ("unsigned_int", 10**400, None),
+        ("text", "a\0b\x07", "a b"),
+        ("code", "a\x01b", {"display": "a b"}),
+    ],
+)
+def test_what_cannot_be_understood_is_left_out(name: str, value: Any, expected: Any) -> None:
+    """Empty values, control characters and broken codes do not reach a resource."""
+    assert TRANSFORMS[name]([value], Context()) == expected
