@@ -88,13 +88,30 @@ def _wants_multipart(accept: str) -> bool:
     Raises:
         NotAcceptable: The client takes neither.
     """
-    ranges = [part.split(";")[0].strip().lower() for part in accept.split(",")]
-    for media in ranges:
-        if media in {_MULTIPART, "multipart/*", "*/*"}:
+    ranges = [_media_range(part) for part in accept.split(",")]
+    for media, parameters in sorted(ranges, key=_weight, reverse=True):
+        if _weight((media, parameters)) <= 0:
+            break
+        if media in {_MULTIPART, "multipart/*", "*/*"} and parameters.get("type", _DICOM) == _DICOM:
             return True
         if media in {_DICOM, "application/*"}:
             return False
     raise NotAcceptable("only application/dicom, alone or in multipart/related, is served here")
+
+
+def _media_range(text: str) -> tuple[str, dict[str, str]]:
+    """A media range and its parameters."""
+    media, *rest = text.lower().split(";")
+    parameters = (part.partition("=") for part in rest)
+    return media.strip(), {name.strip(): value.strip().strip('"') for name, _, value in parameters}
+
+
+def _weight(media_range: tuple[str, dict[str, str]]) -> float:
+    """How much the client wants it; a weight that cannot be read does not count against it."""
+    try:
+        return float(media_range[1].get("q", "1"))
+    except ValueError:
+        return 1.0
 
 
 def _bearer(request: Request) -> str:

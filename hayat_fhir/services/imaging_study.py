@@ -62,7 +62,7 @@ class ImagingStudies:
 
     def _series(self, instances: list[Instance]) -> Fragment:
         sources = [by_keyword(instance.attributes) for instance in instances]
-        modality = str(sources[0].get("Modality", [_UNKNOWN_MODALITY])[0])
+        modality = " ".join(str(sources[0].get("Modality", [""])[0] or "").split()) or _UNKNOWN_MODALITY
         return {
             "uid": instances[0].series,
             **self._study["series"].apply(sources[0], self._context),

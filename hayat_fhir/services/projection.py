@@ -14,7 +14,7 @@ from urllib.parse import quote
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from hayat_fhir.errors import Conflict, Refusal
+from hayat_fhir.errors import Conflict, Refusal, Unavailable
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.history_bundle import escaped
@@ -25,6 +25,8 @@ from hayat_fhir.store.records import Stored
 
 _POLL = 0.25
 _ATTEMPTS = 5
+_PAUSE = 30.0
+"""Seconds before a study that was refused is tried again."""
 
 
 class Projection:
@@ -46,17 +48,34 @@ class Projection:
         self._quiet = timedelta(seconds=quiet_seconds)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Project studies as they become quiet, until ``stop`` is set."""
+        """Project studies as they become quiet, until ``stop`` is set; one that is refused holds no other back."""
+        refused: dict[str, float] = {}
         while not stop.is_set():
             try:
-                for study in await self._instances.pending_studies(datetime.now(UTC) - self._quiet):
-                    await self.project(study)
-            except Refusal as refusal:
+                await self._round(refused)
+            except Unavailable as refusal:
                 self._log.warning("projection deferred", code=refusal.issues[0].code)
             try:
                 await asyncio.wait_for(stop.wait(), _POLL)
             except TimeoutError:
                 continue
+
+    async def _round(self, refused: dict[str, float]) -> None:
+        """Project what is pending; ``refused`` maps studies to the loop's time before which they wait."""
+        now = asyncio.get_running_loop().time()
+        for study in [study for study, until in refused.items() if until <= now]:
+            del refused[study]
+        for study in await self._instances.pending_studies(datetime.now(UTC) - self._quiet):
+            if study in refused:
+                continue
+            try:
+                await self.project(study)
+            except Unavailable:
+                raise
+            except Refusal as refusal:
+                if not isinstance(refusal, Conflict):
+                    refused[study] = now + _PAUSE
+                self._log.warning("projection refused", study=study, code=refusal.issues[0].code)
 
     async def project(self, study: str) -> Stored | None:
         """Bring the ImagingStudy of a Study Instance UID up to date; None where there is no image of it.

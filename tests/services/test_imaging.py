@@ -12,6 +12,7 @@ import httpx
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import generate_uid
@@ -42,6 +43,14 @@ def encoded(study: str, series: str, **attributes: Any) -> tuple[str, str, bytes
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
     write_dataset(buffer, image)
     return str(image.SOPClassUID), str(image.SOPInstanceUID), buffer.getvalue()
+
+
+def item(**attributes: str) -> Dataset:
+    """An item of a sequence."""
+    made = Dataset()
+    for keyword, value in attributes.items():
+        setattr(made, keyword, value)
+    return made
 
 
 @pytest.fixture
@@ -130,6 +139,46 @@ async def test_an_announced_study_is_taken_over(site: Site, peer: Partner, inges
     assert found.resource["status"] == "available"
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"TimezoneOffsetFromUTC": "+9999"},
+        {"Modality": "\\CT"},
+        {"Modality": "C  T"},
+        {"ProcedureCodeSequence": [item(CodeValue=" a  b ", CodingSchemeDesignator="DCM")]},
+        {"IssuerOfPatientIDQualifiersSequence": [item(UniversalEntityID="a: b", UniversalEntityIDType="URI")]},
+        {"IssuerOfPatientIDQualifiersSequence": [item(UniversalEntityID="a b", UniversalEntityIDType="UUID")]},
+    ],
+    ids=lambda odd: next(iter(odd)),
+)
+async def test_an_odd_header_is_projected(site: Site, peer: Partner, ingest: Ingest, odd: dict[str, Any]) -> None:
+    """An image that was taken becomes a study, whatever its device wrote beside the UIDs."""
+    study = f"1.2.3.{randbelow(10**12)}"
+    sop_class, uid, data = encoded(study, f"{study}.1", **odd)
+    await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer)
+    assert await site.projection.project(study) is not None
+
+
+async def test_a_study_that_is_refused_holds_no_other_back(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """The worker goes on with the next study, and the refused one stays pending."""
+    refused, good = (f"1.2.3.{n}{randbelow(10**12)}" for n in (1, 2))
+    for study in (refused, good):
+        sop_class, uid, data = encoded(study, f"{study}.1")
+        await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer)
+    await site.database.collection("instances").update_one({"study": refused}, {"$set": {"system": "not a uri"}})
+    stop = asyncio.Event()
+    working = asyncio.create_task(site.projection.run(stop))
+    try:
+        async with asyncio.timeout(20):
+            while (await site.instances.of_study(good))[0].imaging_study is None:  # noqa: ASYNC110 - it happens in the database
+                await asyncio.sleep(0.1)
+    finally:
+        stop.set()
+        await working
+    assert (await site.instances.of_study(refused))[0].imaging_study is None
+
+
 async def test_wado_rs(site: Site, peer: Partner, ingest: Ingest) -> None:
     """An image comes back byte for byte for whoever may see its study; for everybody else it is not there."""
     study = f"1.2.3.{randbelow(10**12)}"
@@ -151,9 +200,16 @@ async def test_wado_rs(site: Site, peer: Partner, ingest: Ingest) -> None:
         assert data_set_digest(bare.content) == sha256(data).hexdigest()
         multipart = await get(path, accept='multipart/related; type="application/dicom"')
         assert multipart.headers["content-type"].startswith("multipart/related")
-        assert bare.content in multipart.content
+        boundary = multipart.headers["content-type"].partition("boundary=")[2]
+        head, part, tail = multipart.content.partition(bare.content)
+        assert part == bare.content
+        assert head.startswith(f"--{boundary}\r\nContent-Type: application/dicom".encode())
+        assert tail == f"\r\n--{boundary}--\r\n".encode()
         assert (await client.get(path)).status_code == 401
-        assert (await get(path, accept="image/png")).status_code == 406
+        for accept in ("image/png", 'multipart/related; type="image/jpeg"', "application/dicom;q=0"):
+            assert (await get(path, accept=accept)).status_code == 406
+        preferring = await get(path, accept="application/dicom;q=0.1, multipart/related")
+        assert preferring.headers["content-type"].startswith("multipart/related")
         missing = [
             await get(path, other),
             await get(f"/dicomweb/studies/{study}/series/1.2/instances/{uid}"),
