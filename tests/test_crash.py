@@ -41,13 +41,17 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def kill(site: Site, name: str) -> None:
     """Kill one of the site's processes as nothing can prevent."""
     assert site.process is not None
-    for child in psutil.Process(site.process.pid).children(recursive=True):
-        try:
-            if name in " ".join(child.cmdline()[:4]):
-                os.kill(child.pid, signal.SIGKILL)
-                return
-        except psutil.NoSuchProcess:
-            continue
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for child in psutil.Process(site.process.pid).children(recursive=True):
+            try:
+                if name in " ".join(child.cmdline()[:4]):
+                    os.kill(child.pid, signal.SIGKILL)
+                    return
+            except psutil.NoSuchProcess:
+                continue
+        time.sleep(0.1)
+    pytest.fail(f"no process {name} to kill: it never started, or was not restarted")
 
 
 def write(site: Site, token: str, stop: threading.Event, acknowledged: dict[str, str]) -> None:
