@@ -1,138 +1,141 @@
 """The structure of R4 resources, checked against the table of all elements (conformance/r4/elements.json).
 
-Each type and backbone element becomes a plan, made when it is first met: what may stand under which JSON name.
+Two passes: ``fits`` says at once that a resource is right, as nearly all are; ``issues`` says what is wrong with one
+that does not. The second is the authority; a test holds the first to it.
 https://hl7.org/fhir/R4/json.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from hayat_fhir.errors import Issue
-from hayat_fhir.fhir.narrative import is_safe
-from hayat_fhir.fhir.primitives import CHECKS, Check
+from hayat_fhir.fhir.plans import Plan, Plans, Slot
 
-_SYSTEM_TYPES = "http://hl7.org/fhirpath/"
-
-
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    """What may stand under one JSON name: a primitive (``check``), or a structure (``plan``)."""
-
-    element: str
-    many: bool
-    check: Check | None
-    codes: frozenset[str] | None
-    plan: Callable[[Any], _Plan | None] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """The slots of one type by JSON name, and the groups of names of which one must be there."""
-
-    path: str
-    slots: Mapping[str, _Slot]
-    required: tuple[tuple[str, ...], ...]
+_CONTAINER_ONLY = ("contained", "meta.versionId", "meta.lastUpdated", "meta.security")
+"""What only the resource that contains another may say (constraints dom-2, dom-4, dom-5)."""
+_ONLY_ID = frozenset({"id"})
+"""What alone leaves an element empty (constraint ele-1)."""
 
 
 class Structure:
-    """Checks resources against the elements and required bindings of R4."""
+    """Checks resources against the elements, required bindings and a few constraints of R4."""
 
     def __init__(
         self, elements: Mapping[str, str], bindings: Mapping[str, frozenset[str]], resource_types: frozenset[str]
     ) -> None:
-        self._bindings = bindings
-        self._resource_types = resource_types
-        self._children: dict[str, list[tuple[str, str]]] = {}
-        for path, row in elements.items():
-            parent, _, name = path.rpartition(".")
-            self._children.setdefault(parent, []).append((name, row))
-        self._plans: dict[str, _Plan] = {}
+        self._plans = Plans(elements, bindings, resource_types)
+
+    def fits(self, resource: Mapping[str, Any]) -> bool:
+        """Whether a resource is certainly right. False only says that ``issues`` must look."""
+        type = resource.get("resourceType")
+        if not isinstance(type, str) or type not in self._plans.resource_types:
+            return False
+        return self._fits(resource, self._plans.plan(type))
 
     def issues(self, resource: Mapping[str, Any]) -> Iterator[Issue]:
         """What is wrong with a resource: where (FHIRPath) and which code, never the value."""
         type = resource.get("resourceType")
-        if type not in self._resource_types:
+        if not isinstance(type, str) or type not in self._plans.resource_types:
             yield Issue("structure", "not a resource type of R4", ("resourceType",))
             return
-        yield from self._object(resource, self._plan(str(type)), str(type))
+        yield from self._object(resource, self._plans.plan(type), type)
 
-    def _plan(self, path: str) -> _Plan:
-        plan = self._plans.get(path)
-        if plan is None:
-            plan = self._plans[path] = self._made(path)
-        return plan
-
-    def _made(self, path: str) -> _Plan:
-        slots: dict[str, _Slot] = {}
-        required: list[tuple[str, ...]] = []
-        for name, row in self._children[path]:
-            cardinality, _, types = row.partition(" ")
-            least, _, most = cardinality.partition("..")
-            names = []
-            for type in types.split("|"):
-                json_name = name if not name.endswith("[x]") else f"{name[:-3]}{type[0].upper()}{type[1:]}"
-                names.append(json_name)
-                slots[json_name] = self._slot(f"{path}.{name}", type, most != "1")
-            if least != "0":
-                required.append(tuple(names))
-        return _Plan(path, slots, tuple(required))
-
-    def _slot(self, element: str, type: str, many: bool) -> _Slot:
-        type = "string" if type.startswith(_SYSTEM_TYPES) else type
-        if type in CHECKS:
-            return _Slot(element, many, CHECKS[type], self._bindings.get(element), None)
-        if type == "Resource":
-            return _Slot(element, many, None, None, self._resource_plan)
-        target = type[1:] if type.startswith("#") else element if type in {"BackboneElement", "Element"} else type
-        return _Slot(element, many, None, None, lambda _: self._plan(target))
-
-    def _resource_plan(self, value: Mapping[str, Any]) -> _Plan | None:
-        type = value.get("resourceType")
-        return self._plan(type) if isinstance(type, str) and type in self._resource_types else None
-
-    def _object(self, value: Mapping[str, Any], plan: _Plan, at: str) -> Iterator[Issue]:
-        if not value:
-            yield Issue("structure", "an object must not be empty", (at,))
+    def _fits(self, value: Mapping[str, Any], plan: Plan) -> bool:
         slots = plan.slots
-        chosen: dict[str, str] = {}
+        if not value.keys() >= plan.required or (not plan.is_resource and value.keys() <= _ONLY_ID):
+            return False
+        chosen: tuple[str, ...] = ()
         for name, content in value.items():
             slot = slots.get(name)
             if slot is None:
-                yield from self._other(name, content, value, plan, at)
-                continue
-            if slot.element.endswith("[x]") and chosen.setdefault(slot.element, name) != name:
-                yield Issue("structure", "only one of the types of a choice may stand", (f"{at}.{name}",))
-            yield from self._slot_issues(content, slot, f"{at}.{name}", f"_{name}" in value)
-        for names in plan.required:
-            if not any(name in value or f"_{name}" in value for name in names):
-                wanted = names[0] if len(names) == 1 else plan.slots[names[0]].element.rpartition(".")[2]
-                yield Issue("required", "a required element is missing", (f"{at}.{wanted}",))
+                if name == "resourceType" and plan.is_resource:
+                    continue
+                return False
+            if slot.choice is not None:
+                if slot.choice in chosen:
+                    return False
+                chosen = (*chosen, slot.choice)
+            if not slot.many:
+                if not self._item_fits(content, slot):
+                    return False
+            elif type(content) is not list or not content:
+                return False
+            else:
+                for item in content:
+                    if not self._item_fits(item, slot):
+                        return False
+        if plan.is_extension and ("extension" in value) == bool(chosen):
+            return False
+        return not plan.required_choices or plan.required_choices <= set(chosen)
 
-    def _other(self, name: str, content: object, owner: Mapping[str, Any], plan: _Plan, at: str) -> Iterator[Issue]:
+    def _item_fits(self, item: Any, slot: Slot) -> bool:  # noqa: ANN401 - any JSON value
+        if slot.check is not None:
+            if slot.codes is not None:
+                return type(item) is str and item in slot.codes
+            return slot.check(item)
+        if type(item) is not dict:
+            return False
+        plan = self._plans.below(slot, item)
+        if plan is None or not self._fits(item, plan):
+            return False
+        if slot.contained and any(_misplaced(item)):
+            return False
+        return slot.codes is None or _is_bound(item, slot.codes)
+
+    def _object(self, value: Mapping[str, Any], plan: Plan, at: str, *, named: bool = False) -> Iterator[Issue]:
+        """What is wrong with an object; ``named`` where it gives a primitive beside it no more than an id."""
+        if not plan.is_resource and value.keys() <= _ONLY_ID and not named:
+            yield Issue("structure", "an object must not be empty", (at,))
+        chosen: dict[str, str] = {}
+        for name, content in value.items():
+            slot = plan.slots.get(name)
+            if slot is None:
+                yield from self._other(name, content, value, plan, at)
+                slot = plan.slots.get(name[1:]) if name.startswith("_") else None
+                if slot is not None and slot.choice is not None:
+                    chosen.setdefault(slot.choice, name[1:])
+                continue
+            if slot.choice is not None and chosen.setdefault(slot.choice, name) != name:
+                yield Issue("structure", "only one of the types of a choice may stand", (f"{at}.{name}",))
+            yield from self._content(content, slot, f"{at}.{name}", value.get(f"_{name}"))
+        for name in sorted(plan.required):
+            if name not in value and f"_{name}" not in value:
+                yield Issue("required", "a required element is missing", (f"{at}.{name}",))
+        for choice in sorted(plan.required_choices - chosen.keys()):
+            yield Issue("required", "a required element is missing", (f"{at}.{choice}",))
+        if plan.is_extension and ("extension" in value) == bool(chosen):
+            yield Issue("invariant", "an extension has either a value or extensions", (at,))
+
+    def _other(self, name: str, content: object, owner: Mapping[str, Any], plan: Plan, at: str) -> Iterator[Issue]:
         """A name that is no element: ``_name`` extends a primitive; anything else is unknown."""
-        if name == "resourceType" and plan.path in self._resource_types:
+        if name == "resourceType" and plan.is_resource:
             return
         slot = plan.slots.get(name[1:]) if name.startswith("_") else None
         if slot is None or slot.check is None:
             yield Issue("structure", "unknown element", (f"{at}.{_shown(name)}",))
             return
-        items = content if slot.many and isinstance(content, list) else [content]
-        for number, item in enumerate(items):
-            place = f"{at}.{name[1:]}[{number}]" if slot.many else f"{at}.{name[1:]}"
-            if item is None and slot.many:
-                continue
-            if not isinstance(item, dict):
-                yield Issue("structure", "the extension of a primitive must be an object", (place,))
-            else:
-                yield from self._object(item, self._plan("Element"), place)
-        values = owner.get(name[1:])
-        if slot.many and isinstance(values, list) and isinstance(content, list) and len(values) != len(content):
-            yield Issue("structure", "values and their extensions differ in number", (f"{at}.{name[1:]}",))
+        place, values = f"{at}.{name[1:]}", owner.get(name[1:])
+        if not slot.many:
+            yield from self._extension_of_primitive(content, values, place)
+            return
+        if not isinstance(content, list) or not content:
+            yield Issue("structure", "the extensions of a repeating element are a non-empty array", (place,))
+            return
+        if isinstance(values, list) and len(values) != len(content):
+            yield Issue("structure", "values and their extensions differ in number", (place,))
+        for number, item in enumerate(content):
+            if item is not None or _at(values, number) is None:
+                yield from self._extension_of_primitive(item, _at(values, number), f"{place}[{number}]")
 
-    def _slot_issues(self, content: object, slot: _Slot, at: str, extended: bool) -> Iterator[Issue]:
+    def _extension_of_primitive(self, item: object, value: object, at: str) -> Iterator[Issue]:
+        if isinstance(item, dict):
+            yield from self._object(item, self._plans.plan("Element"), at, named=bool(item) and value is not None)
+        else:
+            yield Issue("structure", "the extension of a primitive must be an object", (at,))
+
+    def _content(self, content: object, slot: Slot, at: str, extensions: object) -> Iterator[Issue]:
         if not slot.many:
             if isinstance(content, list):
                 yield Issue("structure", "this element does not repeat", (at,))
@@ -143,26 +146,54 @@ class Structure:
             yield Issue("structure", "this element is a non-empty array", (at,))
             return
         for number, item in enumerate(content):
-            if item is not None or not extended or slot.check is None:
+            if item is not None or _at(extensions, number) is None or slot.check is None:
                 yield from self._item(item, slot, f"{at}[{number}]")
 
-    def _item(self, item: object, slot: _Slot, at: str) -> Iterator[Issue]:
+    def _item(self, item: object, slot: Slot, at: str) -> Iterator[Issue]:
         if slot.check is not None:
-            if not slot.check(item):
-                yield Issue("value", "not a value of this element's type", (at,))
-            elif slot.codes is not None and item not in slot.codes:
-                yield Issue("code-invalid", "not a code of the required value set", (at,))
-            elif slot.element == "Narrative.div" and not is_safe(str(item)):
-                yield Issue("invalid", "the narrative holds more than inert formatting", (at,))
+            yield from self._primitive(item, slot, slot.check(item), at)
             return
         if not isinstance(item, dict):
             yield Issue("structure", "this element is an object", (at,))
             return
-        plan = slot.plan(item) if slot.plan is not None else None
+        plan = self._plans.below(slot, item)
         if plan is None:
             yield Issue("structure", "not a resource type of R4", (f"{at}.resourceType",))
             return
         yield from self._object(item, plan, at)
+        if slot.contained:
+            for path in _misplaced(item):
+                yield Issue("invariant", "not allowed in a contained resource", (f"{at}.{path}",))
+        if slot.codes is not None and not _is_bound(item, slot.codes):
+            yield Issue("code-invalid", "no code of the required value set", (at,))
+
+    def _primitive(self, item: object, slot: Slot, passes: bool, at: str) -> Iterator[Issue]:
+        if not passes and slot.type == "xhtml" and isinstance(item, str):
+            yield Issue("invalid", "the narrative is not one well-formed div of inert formatting", (at,))
+        elif not passes:
+            yield Issue("value", "not a value of this element's type", (at,))
+        elif slot.codes is not None and item not in slot.codes:
+            yield Issue("code-invalid", "not a code of the required value set", (at,))
+
+
+def _misplaced(resource: Mapping[str, Any]) -> Iterable[str]:
+    """The paths in a contained resource that only its container may have."""
+    meta = resource.get("meta")
+    present = {*resource, *(f"meta.{name}" for name in meta)} if isinstance(meta, dict) else resource.keys()
+    return (path for path in _CONTAINER_ONLY if path in present)
+
+
+def _is_bound(value: Mapping[str, Any], codes: frozenset[str]) -> bool:
+    """Whether a Coding or CodeableConcept has a code of its value set, or says by extension why it has none."""
+    codings = value.get("coding") if "coding" in value else [value]
+    if not isinstance(codings, list) or ("extension" in value and value.keys() <= {"id", "extension"}):
+        return True
+    return any(isinstance(one, dict) and f"{one.get('system')}|{one.get('code')}" in codes for one in codings)
+
+
+def _at(items: object, number: int) -> object:
+    """What stands at a place of an array, if this is one and that long; otherwise None."""
+    return items[number] if isinstance(items, list) and number < len(items) else None
 
 
 def _shown(name: str) -> str:
