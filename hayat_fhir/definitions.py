@@ -7,7 +7,9 @@ missing or malformed stops the start with its name.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from hayat_fhir.errors import ConfigurationError
 
 _PACKAGED = Path(__file__).parent / "_data"
 _CHECKOUT = Path(__file__).parent.parent
+_ELEMENT = re.compile(r"[0-9]+\.\.([0-9]+|\*) \S+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,11 @@ def load(root: Path | None = None) -> Definitions:
     root = root or (_PACKAGED if _PACKAGED.is_dir() else _CHECKOUT)
     r4 = root / "conformance" / "r4"
     return Definitions(
-        resource_types=frozenset(_json(r4 / "resource-types.json", list)),
-        search_parameters=tuple(_json(r4 / "search-parameters.json", list)),
-        compartments={type: tuple(codes) for type, codes in _json(r4 / "patient-compartment.json", dict).items()},
-        bindings={path: frozenset(codes) for path, codes in _json(r4 / "required-bindings.json", dict).items()},
-        elements=_json(r4 / "elements.json", dict),
+        resource_types=frozenset(_rows(r4 / "resource-types.json", list, _is_text)),
+        search_parameters=tuple(_rows(r4 / "search-parameters.json", list, _is_parameter)),
+        compartments={t: tuple(codes) for t, codes in _rows(r4 / "patient-compartment.json", dict, _is_codes).items()},
+        bindings={path: frozenset(c) for path, c in _rows(r4 / "required-bindings.json", dict, _is_codes).items()},
+        elements=_rows(r4 / "elements.json", dict, _is_element),
         capability=_json(root / "conformance" / "capability.json", dict),
         dicom=_json(root / "conformance" / "dicom.json", dict),
         mappings={
@@ -58,6 +61,30 @@ def load(root: Path | None = None) -> Definitions:
             for path in sorted((root / "mappings").rglob("*.toml"))
         },
     )
+
+
+def _rows(path: Path, form: type, is_row: Callable[[object], bool]) -> Any:  # noqa: ANN401 - JSON
+    content = _json(path, form)
+    for key, row in content.items() if form is dict else enumerate(content):
+        if not is_row(row):
+            raise ConfigurationError(f"{path}: {key}: not a row of this table")
+    return content
+
+
+def _is_text(row: object) -> bool:
+    return isinstance(row, str) and row != ""
+
+
+def _is_codes(row: object) -> bool:
+    return isinstance(row, list) and row != [] and all(map(_is_text, row))
+
+
+def _is_element(row: object) -> bool:
+    return isinstance(row, str) and _ELEMENT.fullmatch(row) is not None
+
+
+def _is_parameter(row: object) -> bool:
+    return isinstance(row, dict) and all(_is_text(row.get(name)) for name in ("base", "code", "type"))
 
 
 def _json(path: Path, form: type) -> Any:  # noqa: ANN401 - JSON
