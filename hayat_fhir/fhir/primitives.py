@@ -16,19 +16,20 @@ Check = Callable[[object], bool]
 
 _INT32 = 2**31
 _LONGEST = 2**20
+"""Characters of a string, and of the types made of it."""
+_LONGEST_LINK = 2**26
+"""Characters of a link, which may carry data itself: as long as the largest body."""
 _DAYS_OF_ANY_MONTH = 28
 
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]{1,9})?"
 _ZONE = r"(Z|[+-](0[0-9]:[0-5][0-9]|1[0-3]:[0-5][0-9]|14:00))"
 _YEAR, _MONTH, _DAY = r"(?!0000)[0-9]{4}", r"(0[1-9]|1[0-2])", r"(0[1-9]|[12][0-9]|3[01])"
 
+# Possessive (++, *+): no state is kept to go back to, so that a long value costs no memory.
 _FORMS = {
-    "code": r"[^\s]+(\s[^\s]+)*",
+    "code": r"[^\s]++(?:\s[^\s]++)*+",
     "id": r"[A-Za-z0-9\-.]{1,64}",
-    "uri": r"\S+",
-    "url": r"\S+",
-    "canonical": r"\S+",
-    "oid": r"urn:oid:[0-2](\.(0|[1-9][0-9]*))+",
+    "oid": r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*+))++",
     "uuid": r"urn:uuid:[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",
     "time": _TIME,
 }
@@ -44,9 +45,9 @@ def _text(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _LONGEST and not value.isspace()
 
 
-def _form(pattern: str) -> Check:
+def _form(pattern: str, longest: int) -> Check:
     matches = re.compile(pattern, re.ASCII).fullmatch
-    return lambda value: isinstance(value, str) and matches(value) is not None
+    return lambda value: isinstance(value, str) and len(value) <= longest and matches(value) is not None
 
 
 def _date(pattern: str) -> Check:
@@ -86,7 +87,8 @@ CHECKS: dict[str, Check] = {
     "markdown": _text,
     "xhtml": lambda value: isinstance(value, str) and is_safe(value),
     "base64Binary": _base64,
-    **{type: _form(pattern) for type, pattern in _FORMS.items()},
+    **{type: _form(pattern, _LONGEST) for type, pattern in _FORMS.items()},
+    **{type: _form(r"\S+", _LONGEST_LINK) for type in ("uri", "url", "canonical")},
     **{type: _date(pattern) for type, pattern in _DATE_FORMS.items()},
 }
 """Whether a JSON value is one of the type; of xhtml, whether it is inert as well."""
