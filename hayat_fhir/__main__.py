@@ -58,7 +58,7 @@ def api(
     """Run the HTTP doors alone."""
     import uvloop
 
-    from hayat_fhir.app import serve_api
+    from hayat_fhir.http_process import serve_api
 
     async def run(settings: Settings) -> None:
         await serve_api(settings, None if descriptor is None else socket.socket(fileno=descriptor))
@@ -69,7 +69,7 @@ def api(
 @app.command()
 def worker(supervised: Supervised = False) -> None:
     """Run the background worker alone: imaging studies and the outbox."""
-    from hayat_fhir.app import serve_worker
+    from hayat_fhir.worker_process import serve_worker
 
     _process(serve_worker, supervised=supervised)
 

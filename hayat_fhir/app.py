@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import gc
-import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-import uvicorn
-
-from hayat_fhir import __version__, definitions
+from hayat_fhir import definitions
 from hayat_fhir.definitions import Definitions
-from hayat_fhir.dicomweb import door as dicomweb
 from hayat_fhir.dimse.delivery import ImageDelivery
-from hayat_fhir.errors import ConfigurationError, Conflict, InvalidRequest, Unavailable
 from hayat_fhir.fhir.validation import Validator
-from hayat_fhir.listening import listening_socket
-from hayat_fhir.logs import configure_logging
 from hayat_fhir.mapping.engine import Mapper, compiled
-from hayat_fhir.rest import application
-from hayat_fhir.rest.messages import Application
 from hayat_fhir.rest.outbound import PartnerClient
 from hayat_fhir.search.indexing import Indexer
 from hayat_fhir.search.parameters import SearchParameters
-from hayat_fhir.security.callers import Role
 from hayat_fhir.security.keys import SiteKeys
 from hayat_fhir.security.passwords import Passwords
 from hayat_fhir.security.policy import Policy
@@ -60,10 +47,6 @@ from hayat_fhir.store.mongod import EmbeddedMongod, attach
 from hayat_fhir.store.outbox import Outbox
 from hayat_fhir.store.partners import Partners
 from hayat_fhir.store.resources import Resources
-
-_DELIVERIES = 4
-"""Shares delivered at a time: a partner that hangs holds one."""
-_GRACE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,112 +200,3 @@ def check_definitions(loaded: Definitions) -> dict[str, dict[str, Mapper]]:
     """
     codes = {name.removeprefix("codes/"): content for name, content in loaded.mappings.items() if "codes/" in name}
     return {name: compiled(name, content, codes) for name, content in loaded.mappings.items() if "codes/" not in name}
-
-
-def web_application(site: Site) -> Application:
-    """The ASGI application of a site: all its HTTP doors."""
-    settings = site.settings
-
-    async def ready() -> dict[str, bool]:
-        return {"mongodb": await _answers(site.database), "dicom": await _listens(settings)}
-
-    services = application.Services(
-        authentication=site.authentication,
-        authorization=site.authorization,
-        interactions=site.interactions,
-        searching=site.searching,
-        bundles=site.bundles,
-        everything=site.everything,
-        exchange=site.exchange,
-        ready=ready,
-    )
-    told = application.Site(
-        name=settings.site_name,
-        url=settings.site_url,
-        version=__version__,
-        types=site.definitions.resource_types,
-        parameters=site.parameters,
-        capability=site.definitions.capability,
-        jwks=site.keys.public_jwks(),
-        doors={"dicomweb": dicomweb.application(site.authentication, site.retrieval)},
-    )
-    return application.build(services, told)
-
-
-async def serve_api(settings: Settings, listening: socket.socket | None = None) -> None:
-    """Run the HTTP doors until SIGTERM, on a socket that listens already or on one of its own."""
-    configure_logging()
-    async with open_site(settings) as site:
-        await site.database.ensure_indexes()
-        await _first_staff(site)
-        listening = listening or listening_socket("HAYAT_HTTP_PORT", settings.http_host, settings.http_port)
-        config = uvicorn.Config(
-            web_application(site),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=_GRACE,
-        )
-        # What is loaded now stays for good: the garbage collector need not walk it for every large Bundle.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(400_000, 10, 10)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # uvicorn raises the signal once more when it has ended: this process has something left to do then
-            asyncio.get_running_loop().add_signal_handler(number, _go_on)
-        await uvicorn.Server(config).serve(sockets=[listening])
-
-
-def _go_on() -> None:
-    """Take a signal for heard."""
-
-
-async def serve_worker(settings: Settings) -> None:
-    """Project imaging studies and deliver shares until SIGTERM."""
-    configure_logging()
-    async with open_site(settings) as site:
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(site.projection.run(stop))
-            for _ in range(_DELIVERIES):
-                tasks.create_task(site.exchange.run(stop))
-
-
-async def _first_staff(site: Site) -> None:
-    """Add the first staff account, where the settings name one and it is not there yet.
-
-    Raises:
-        ConfigurationError: The e-mail address or the password will not do.
-    """
-    settings = site.settings
-    if settings.first_staff_email is None or settings.first_staff_password is None:
-        return
-    if await site.accounts.by_email(settings.first_staff_email) is None:
-        password = settings.first_staff_password.get_secret_value()
-        try:
-            await site.registration.account(Role.STAFF, settings.first_staff_email, "First staff", password)
-        except Conflict:
-            return
-        except InvalidRequest as refusal:
-            raise ConfigurationError(f"HAYAT_FIRST_STAFF_EMAIL, HAYAT_FIRST_STAFF_PASSWORD: {refusal}") from refusal
-
-
-async def _answers(database: Database) -> bool:
-    try:
-        await database.ping()
-    except Unavailable:
-        return False
-    return True
-
-
-async def _listens(settings: Settings) -> bool:
-    host = "127.0.0.1" if settings.dicom_host in {"0.0.0.0", "::"} else settings.dicom_host  # noqa: S104
-    try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, settings.dicom_port), 1)
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    return True

@@ -17,9 +17,10 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import generate_uid
 
-from hayat_fhir.app import Site, web_application
+from hayat_fhir.app import Site
 from hayat_fhir.dimse.demonstration import data_set_digest
 from hayat_fhir.errors import NotFound
+from hayat_fhir.http_process import web_application
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.scopes import EVERYTHING
 from hayat_fhir.services.ingest import Ingest, Taken
