@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from hayat_fhir import definitions
-from hayat_fhir.dimse.door import Door, DoorOptions, Peers
+from hayat_fhir.dimse.door import Door, DoorOptions
+from hayat_fhir.dimse.peers import Peers
+from hayat_fhir.dimse.storage import Storage
+from hayat_fhir.dimse.verification import verification
 from hayat_fhir.errors import Refusal
 from hayat_fhir.logs import configure_logging
 from hayat_fhir.search.indexing import Indexer
@@ -84,11 +87,13 @@ async def serve_dimse(settings: Settings) -> None:
     await asyncio.to_thread(instances.prepare)
     await asyncio.to_thread(blobs.sweep, instances.knows)
     door = Door(
-        DoorOptions(settings.ae_title, settings.dicom_host, settings.dicom_port, loaded.dicom),
+        DoorOptions(settings.ae_title, settings.dicom_host, settings.dicom_port),
         Peers(lambda: peers(sync_database)),
-        Ingest(instances, blobs, bridge.quarantined),
+        [
+            verification(loaded.dicom),
+            Storage(Ingest(instances, blobs, bridge.quarantined), bridge.transferred).service(loaded.dicom),
+        ],
         bridge.refused,
-        bridge.transferred,
     )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -30,8 +30,8 @@ _PER_ADDRESS = 64
 _CALLING_UNKNOWN = (0x01, 0x01, 0x03)
 _CALLED_UNKNOWN = (0x01, 0x01, 0x07)
 
-Admits = Callable[[str, str, str], bool]
-"""Whether a calling AE title may associate with a called one from an address."""
+Admits = Callable[[Association, str, str], bool]
+"""Whether an association may be made with a calling AE title from an address."""
 
 
 class BoundedSocket(AssociationSocket):  # type: ignore[misc]
@@ -89,7 +89,7 @@ class GuardedACSE(ACSE):  # type: ignore[misc]
         reason = None
         if called != str(self.acceptor.ae_title).strip():
             reason = _CALLED_UNKNOWN
-        elif not self.admits(calling, called, self.address):
+        elif not self.admits(self.assoc, calling, self.address):
             reason = _CALLING_UNKNOWN
         if reason is None:
             super()._negotiate_as_acceptor()

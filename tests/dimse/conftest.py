@@ -16,7 +16,10 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE
 
 from hayat_fhir import definitions
-from hayat_fhir.dimse.door import Door, DoorOptions, Peers
+from hayat_fhir.dimse.door import Door, DoorOptions
+from hayat_fhir.dimse.peers import Peers
+from hayat_fhir.dimse.storage import Storage
+from hayat_fhir.dimse.verification import verification
 from hayat_fhir.services.ingest import Ingest
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import connect_sync
@@ -61,12 +64,13 @@ def door(mongodb_url: str, database_name: str, tmp_path: Path) -> Iterator[Runni
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     running = RunningDoor(port, database["instances"], database["quarantine"], blobs, tmp_path)
+    conformance = definitions.load().dicom
+    ingest = Ingest(instances, blobs, lambda *report: running.reports.append(report))
     served = Door(
-        DoorOptions("HAYAT", "127.0.0.1", port, definitions.load().dicom),
+        DoorOptions("HAYAT", "127.0.0.1", port),
         Peers(lambda: [PEER]),
-        Ingest(instances, blobs, lambda *report: running.reports.append(report)),
+        [verification(conformance), Storage(ingest, lambda *_: None).service(conformance)],
         lambda *who: running.refused.append(who),
-        lambda *_: None,
     )
     served.start()
     yield running

@@ -1,0 +1,41 @@
+"""Who may associate: the partners that have a DICOM port, by AE title and address."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from hayat_fhir.store.partners import Partner
+
+_REFRESH = 2.0
+
+
+class Peers:
+    """The peers that may associate, looked up again every two seconds."""
+
+    def __init__(self, load: Callable[[], list[Partner]]) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._at = 0.0
+        self._by_title: dict[str, Partner] = {}
+
+    def get(self, ae_title: str) -> Partner | None:
+        """The peer with this AE title."""
+        with self._lock:
+            if time.monotonic() - self._at > _REFRESH or ae_title not in self._by_title:
+                self._by_title = {peer.ae_title: peer for peer in self._load() if peer.ae_title}
+                self._at = time.monotonic()
+            return self._by_title.get(ae_title)
+
+    def admitted(self, calling: str, address: str) -> Partner | None:
+        """The peer with this AE title, if it may call from this address."""
+        peer = self.get(calling)
+        if peer is None or peer.host is None:
+            return None
+        try:
+            known = {info[4][0] for info in socket.getaddrinfo(peer.host, None)}
+        except OSError:
+            return None
+        return peer if address in known or address.removeprefix("::ffff:") in known else None

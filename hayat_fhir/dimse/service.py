@@ -1,0 +1,53 @@
+"""What the DICOM door offers: service classes, each with its presentation contexts and the handlers of its messages.
+
+PS3.4 (service classes), PS3.7 (messages). The abstract and transfer syntaxes stand in conformance/dicom.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pynetdicom.presentation import PresentationContext, build_context
+
+from hayat_fhir.store.partners import Partner
+
+Event = Any
+"""pynetdicom's ``evt.Event``."""
+EventType = Any
+"""pynetdicom's ``evt.InterventionEvent``, such as ``evt.EVT_C_FIND``."""
+Handler = Callable[[Event, Partner], Any]
+"""Answers one message of a peer; what it returns or yields is what pynetdicom asks of a handler of that event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service class. Several may handle the same event: a message goes to the service of its abstract syntax.
+
+    ``handlers`` run in the thread of the association; ``ended`` is called once when an association with this peer is
+    over, whatever way it went, with the peer, its address and the association.
+    """
+
+    contexts: tuple[PresentationContext, ...]
+    handlers: Mapping[EventType, Handler]
+    ended: Callable[[Partner, str, Any], None] | None = None
+
+
+def contexts(conformance: Mapping[str, Any], table: str) -> tuple[PresentationContext, ...]:
+    """The presentation contexts of a table of conformance/dicom.json, of its rows with the role ``scp``.
+
+    The transfer syntaxes are, in the order of our preference, those used for ``storage``, or else for ``messages``.
+    Rows that have the role ``scu`` as well may be asked for with either role (PS3.7 D.3.3.4), as a peer does that
+    retrieves by C-GET.
+    """
+    use = "storage" if table == "storage" else "messages"
+    syntaxes = [row["uid"] for row in conformance["transfer_syntaxes"] if use in row["uses"]]
+    made = []
+    for row in conformance[table]:
+        if "scp" in row["roles"]:
+            context = build_context(row["uid"], syntaxes)
+            if "scu" in row["roles"]:
+                context.scu_role = context.scp_role = True
+            made.append(context)
+    return tuple(made)
