@@ -12,6 +12,7 @@ from hayat_fhir.definitions import Definitions
 from hayat_fhir.dimse.delivery import ImageDelivery
 from hayat_fhir.fhir.validation import Validator
 from hayat_fhir.mapping.engine import Mapper, compiled
+from hayat_fhir.model_process import ModelProcesses
 from hayat_fhir.rest.outbound import PartnerClient
 from hayat_fhir.search.indexing import Indexer
 from hayat_fhir.search.parameters import SearchParameters
@@ -94,7 +95,9 @@ async def open_site(settings: Settings, database_name: str = "hayat") -> AsyncIt
         keys = SiteKeys.load_or_create(settings.secrets_dir)
         client = PartnerClient(settings.fhir_url, keys.client_assertion)
         stack.push_async_callback(client.close)
-        yield _built(settings, loaded, keys, database, log, client)
+        models = ModelProcesses()
+        stack.push_async_callback(models.close)
+        yield _built(settings, loaded, keys, database, log, client, models)
 
 
 async def _mongodb_url(settings: Settings, stack: AsyncExitStack) -> str:
@@ -110,7 +113,13 @@ async def _mongodb_url(settings: Settings, stack: AsyncExitStack) -> str:
 
 
 def _built(
-    settings: Settings, loaded: Definitions, keys: SiteKeys, database: Database, log: AuditLog, client: PartnerClient
+    settings: Settings,
+    loaded: Definitions,
+    keys: SiteKeys,
+    database: Database,
+    log: AuditLog,
+    client: PartnerClient,
+    models: ModelProcesses,
 ) -> Site:
     parameters = SearchParameters(loaded.search_parameters, loaded.resource_types)
     dates = {type: code for type in loaded.resource_types if (code := parameters.principal_date(type)) is not None}
@@ -124,7 +133,9 @@ def _built(
     interactions = Interactions(resources, policy, drafting, conditional, auditing)
     cursor_secret = keys.secret("page cursors")
     searching = Searching(resources, policy, parameters, indexer, auditing, cursor_secret, settings.fhir_url)
-    transactions = Transactions(resources, policy, drafting, conditional, auditing, settings.own_patient_id_system)
+    transactions = Transactions(
+        resources, policy, drafting, conditional, auditing, settings.own_patient_id_system, models
+    )
     everything = Everything(resources, policy, auditing, tuple(loaded.compartments), cursor_secret)
     outbox = Outbox(database)
     authorization = Authorization(

@@ -63,19 +63,31 @@ class Validator:
         Raises:
             InvalidRequest: It is not; at most 50 issues, each with its FHIRPath and code, none with a value.
         """
-        if type is not None and resource.get("resourceType") != type:
-            raise InvalidRequest("the resource is of another type", code="invalid", expression=["resourceType"])
-        issues: list[Issue] = []
-        if not self._structure.fits(resource):
-            issues = list(islice(self._structure.issues(resource), _MOST_ISSUES))
-        if not issues and not _differs(resource):
-            issues = list(islice(_model_issues(resource), _MOST_ISSUES))
+        self.check_structure(resource, type=type)
+        issues = model_issues(resource)
         if issues:
             raise InvalidRequest(issues=issues)
 
+    def check_structure(self, resource: Mapping[str, Any], *, type: str | None = None) -> None:
+        """Return if the resource is right by the table alone; ``model_issues`` is the other half.
 
-def _model_issues(resource: Mapping[str, Any]) -> Iterator[Issue]:
-    """What the models find in a resource whose structure is right."""
+        Raises:
+            InvalidRequest: It is not, as in ``validate``.
+        """
+        if type is not None and resource.get("resourceType") != type:
+            raise InvalidRequest("the resource is of another type", code="invalid", expression=["resourceType"])
+        if not self._structure.fits(resource):
+            issues = list(islice(self._structure.issues(resource), _MOST_ISSUES))
+            if issues:
+                raise InvalidRequest(issues=issues)
+
+
+def model_issues(resource: Mapping[str, Any]) -> list[Issue]:
+    """What the models find in a resource whose structure is right: at most 50 issues."""
+    return [] if _differs(resource) else list(islice(_findings(resource), _MOST_ISSUES))
+
+
+def _findings(resource: Mapping[str, Any]) -> Iterator[Issue]:
     type = resource["resourceType"]
     try:
         get_fhir_model_class(type).model_validate(resource)

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html#transaction
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from hayat_fhir.errors import HTTP_STATUS, InvalidRequest, Refusal
@@ -17,6 +18,8 @@ from hayat_fhir.services.transactions import Transactions
 from hayat_fhir.store.records import Stored
 
 Links = Any
+_AT_ONCE = 16
+"""Entries of a batch answered at a time."""
 
 
 class Bundles:
@@ -41,8 +44,7 @@ class Bundles:
             case "transaction":
                 return response_bundle("transaction-response", await self._transaction(caller, entries(bundle)))
             case "batch":
-                answers = [await self._batch_entry(caller, entry) for entry in entries(bundle)]
-                return response_bundle("batch-response", answers)
+                return response_bundle("batch-response", await self._batch(caller, entries(bundle)))
             case _:
                 raise InvalidRequest(
                     "only batch and transaction Bundles are processed", code="value", expression=["Bundle.type"]
@@ -58,6 +60,18 @@ class Bundles:
             else:
                 answers.append(_written_entry(entry, written.get(entry.index)))
         return answers
+
+    async def _batch(self, caller: Caller, all_entries: list[Entry]) -> list[dict[str, Any]]:
+        """The answers, in the order of the entries; the standard lets no entry of a batch depend on another one."""
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def answer(entry: Entry) -> dict[str, Any]:
+            async with gate:
+                return await self._batch_entry(caller, entry)
+
+        async with asyncio.TaskGroup() as group:
+            answers = [group.create_task(answer(entry)) for entry in all_entries]
+        return [answer.result() for answer in answers]
 
     async def _batch_entry(self, caller: Caller, entry: Entry) -> dict[str, Any]:
         try:

@@ -29,10 +29,28 @@ class Drafting:
         self._indexer = indexer
         self._policy = policy
 
-    def put(self, caller: Caller, type: str, id: str, resource: Resource, old: Stored | None) -> Change | None:
+    def check_structure(self, type: str, resource: Resource) -> None:
+        """The first half of the validation, for many resources whose models are checked elsewhere.
+
+        Raises:
+            InvalidRequest: The resource is not valid FHIR R4.
+        """
+        self._validator.check_structure(resource, type=type)
+
+    def put(
+        self,
+        caller: Caller,
+        type: str,
+        id: str,
+        resource: Resource,
+        old: Stored | None,
+        *,
+        valid: bool = False,
+    ) -> Change | None:
         """The change that stores ``resource`` as ``type/id`` over ``old``; None where nothing would change.
 
-        ``old`` is the current version, a deleted one included, or None where there is none.
+        ``old`` is the current version, a deleted one included, or None where there is none. ``valid``: the resource
+        has been, or is being, validated elsewhere.
 
         Raises:
             InvalidRequest: The resource is not valid FHIR R4, or an element cannot be indexed.
@@ -42,7 +60,8 @@ class Drafting:
         alive = old is not None and not old.deleted
         interaction = Interaction.UPDATE if alive else Interaction.CREATE
         self._policy.restriction(caller, interaction, type)
-        self._validator.validate(resource, type=type)
+        if not valid:
+            self._validator.validate(resource, type=type)
         resource = {**resource, "id": id}
         compartments = tuple(self._indexer.compartments(resource, id))
         self._policy.check_write(caller, interaction, type, resource, compartments, old)

@@ -6,40 +6,40 @@ https://hl7.org/fhir/R4/http.html#transaction
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any, Protocol
 
-from hayat_fhir.errors import Conflict, InvalidRequest, Issue, NotFound, PreconditionFailed, Refusal, TooLarge
+from hayat_fhir.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed, Refusal, TooLarge
 from hayat_fhir.fhir.bundles import Entry
-from hayat_fhir.fhir.references import references, rewrite
-from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role
-from hayat_fhir.security.policy import Interaction, Policy
+from hayat_fhir.fhir.references import rewrite
+from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.security.policy import Policy
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.contribution import linked_patient, provenance
 from hayat_fhir.services.drafting import Drafting, new_id
 from hayat_fhir.services.interactions import Written
-from hayat_fhir.store.records import Change, Stored
+from hayat_fhir.services.transaction_plan import Plan, Planning, naming
+from hayat_fhir.store.records import Change, Resource, Stored
 from hayat_fhir.store.resources import Resources, VersionConflict
 
 _ATTEMPTS = 8
 _MOST_ENTRIES = 5000
-_AT_ONCE = 16
 _PROVENANCE = -1
 _BREATH = 8
 """Entries drafted before the event loop gets a turn."""
 
 
-@dataclass(slots=True)
-class _Plan:
-    """What each entry comes to: an existing resource it matched, or an id to write under."""
+class Models(Protocol):
+    """Runs the models over many resources beside this process."""
 
-    ids: dict[int, str] = field(default_factory=dict)
-    matched: dict[int, Stored] = field(default_factory=dict)
-    table: dict[str, str] = field(default_factory=dict)
-    old: dict[str, Stored] = field(default_factory=dict)
+    def ready(self, types: Sequence[str]) -> bool:
+        """Whether resources of these types, one name for each, are best checked here."""
+
+    def begin(self, resources: Mapping[int, Resource]) -> asyncio.Task[frozenset[int]]:
+        """Begin to check resources whose structure is right; the task gives the numbers of those that are not."""
 
 
 class Transactions:
@@ -53,13 +53,15 @@ class Transactions:
         conditional: Conditional,
         auditing: Auditing,
         patient_id_system: str,
+        models: Models,
     ) -> None:
         self._resources = resources
         self._policy = policy
         self._drafting = drafting
-        self._conditional = conditional
+        self._planning = Planning(resources, conditional)
         self._auditing = auditing
         self._patient_id_system = patient_id_system
+        self._models = models
 
     async def commit(self, caller: Caller, entries: Sequence[Entry]) -> dict[int, Written]:
         """Store all POST, PUT and DELETE entries; the answer is keyed by the entry's index.
@@ -71,10 +73,13 @@ class Transactions:
         if len(entries) > _MOST_ENTRIES:
             raise TooLarge(f"more than {_MOST_ENTRIES} entries", code="too-costly", expression=["Bundle.entry"])
         _refuse_duplicates(entries)
-        async with self._auditing.access(caller, "transaction") as access:
+        async with (
+            self._auditing.access(caller, "transaction") as access,
+            self._validating(entries) as validating,
+        ):
             for _ in range(_ATTEMPTS):
-                plan = await self._plan(caller, entries)
-                changes, unchanged = await self._draft(caller, entries, plan)
+                plan = await self._planning.plan(caller, entries)
+                changes, unchanged = await self._draft(caller, entries, plan, validating)
                 try:
                     stored = await self._resources.commit(list(changes.values())) if changes else []
                 except VersionConflict:
@@ -83,72 +88,56 @@ class Transactions:
                 return _written(dict(zip(changes, stored, strict=True)), unchanged, plan)
             raise Conflict("others kept changing the same resources")
 
-    async def _plan(self, caller: Caller, entries: Sequence[Entry]) -> _Plan:
-        plan = _Plan()
-        gate = asyncio.Semaphore(_AT_ONCE)
+    @asynccontextmanager
+    async def _validating(self, entries: Sequence[Entry]) -> AsyncIterator[asyncio.Task[frozenset[int]] | None]:
+        """The models of a large Bundle, run while it is planned and drafted.
 
-        async def match(entry: Entry, criteria: str) -> None:
-            async with gate:
-                with _naming(entry):
-                    await self._match(caller, entry, criteria, plan)
+        None where drafting validates by itself: of a small Bundle, and of one with an entry that is to be refused,
+        for drafting finds the first of those.
+        """
+        given = {entry.index: entry.resource for entry in entries if entry.resource is not None}
+        large = self._models.ready([str(resource.get("resourceType")) for resource in given.values()])
+        if not large or not await self._structures_are_right(entries):
+            yield None
+            return
+        checking = self._models.begin(given)
+        try:
+            yield checking
+        finally:
+            checking.cancel()
 
-        async with _refusals_first() as group:
-            for entry in entries:
-                if entry.method == "POST" and entry.if_none_exist is not None:
-                    group.create_task(match(entry, entry.if_none_exist))
-                else:
-                    plan.ids[entry.index] = _own_id(entry)
-        _agree_on_claims(entries, plan)
-        for entry in entries:
-            if entry.full_url and entry.index in plan.ids:
-                plan.table[entry.full_url] = f"{entry.type}/{plan.ids[entry.index]}"
-        await self._resolve_conditional_references(caller, entries, plan)
-        touched = [f"{e.type}/{plan.ids[e.index]}" for e in entries if e.method in {"PUT", "DELETE"}]
-        if touched:
-            found = await self._resources.read_many(touched, lambda _: UNRESTRICTED, deleted=True)
-            plan.old = {stored.reference: stored for stored in found}
-        return plan
-
-    async def _match(self, caller: Caller, entry: Entry, criteria: str, plan: _Plan) -> None:
-        """Find the resource that the entry's condition matches, or claim an id to write under."""
-        existing = await self._conditional.match(caller, entry.type, criteria)
-        if existing is not None:
-            plan.matched[entry.index] = existing
-            plan.ids[entry.index] = existing.id
-        else:
-            plan.ids[entry.index] = await self._conditional.claim(caller, entry.type, criteria, new_id())
-
-    async def _resolve_conditional_references(self, caller: Caller, entries: Sequence[Entry], plan: _Plan) -> None:
-        wanted: dict[str, Entry] = {}
-        for entry in entries:
-            for _, text in references(entry.resource or {}):
-                if "?" in text and not text.startswith(("http:", "https:", "urn:")):
-                    wanted.setdefault(text, entry)
-        gate = asyncio.Semaphore(_AT_ONCE)
-
-        async def resolve(text: str, entry: Entry) -> None:
-            type, _, criteria = text.partition("?")
-            async with gate:
-                with _naming(entry):
-                    match = await self._conditional.match(caller, type, criteria, Interaction.SEARCH)
-                    if match is None:
-                        raise PreconditionFailed("a conditional reference matches nothing", code="not-found")
-            plan.table[text] = match.reference
-
-        async with _refusals_first() as group:
-            for text, entry in wanted.items():
-                group.create_task(resolve(text, entry))
+    async def _structures_are_right(self, entries: Sequence[Entry]) -> bool:
+        for number, entry in enumerate(entries):
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)
+            try:
+                if entry.resource is not None:
+                    self._drafting.check_structure(entry.type, entry.resource)
+            except InvalidRequest:
+                return False
+        return True
 
     async def _draft(
-        self, caller: Caller, entries: Sequence[Entry], plan: _Plan
+        self, caller: Caller, entries: Sequence[Entry], plan: Plan, validating: asyncio.Task[frozenset[int]] | None
+    ) -> tuple[dict[int, Change], dict[int, Stored]]:
+        """What is to be stored, and what is as it should be already."""
+        if validating is not None:
+            with suppress(Refusal):
+                drafted = await self._draft_all(caller, entries, plan, valid=True)
+                if not any(index in drafted[0] for index in await validating):
+                    return drafted
+        return await self._draft_all(caller, entries, plan, valid=False)
+
+    async def _draft_all(
+        self, caller: Caller, entries: Sequence[Entry], plan: Plan, *, valid: bool
     ) -> tuple[dict[int, Change], dict[int, Stored]]:
         changes: dict[int, Change] = {}
         unchanged = dict(plan.matched)
         for number, entry in enumerate(entries):
             if number % _BREATH == 0:
                 await asyncio.sleep(0)
-            with _naming(entry):
-                change, same = self._draft_entry(caller, entry, plan)
+            with naming(entry):
+                change, same = self._draft_entry(caller, entry, plan, valid=valid)
             if change is not None:
                 changes[entry.index] = change
                 unchanged.pop(entry.index, None)
@@ -162,7 +151,9 @@ class Transactions:
                 changes[_PROVENANCE] = replace(drafted, compartments=tuple(sorted(about)))
         return changes, unchanged
 
-    def _draft_entry(self, caller: Caller, entry: Entry, plan: _Plan) -> tuple[Change | None, Stored | None]:
+    def _draft_entry(
+        self, caller: Caller, entry: Entry, plan: Plan, *, valid: bool
+    ) -> tuple[Change | None, Stored | None]:
         id = plan.ids[entry.index]
         matched = plan.matched.get(entry.index)
         resource = rewrite(entry.resource, plan.table) if entry.resource is not None else None
@@ -182,7 +173,7 @@ class Transactions:
             raise InvalidRequest("the entry has no resource", code="required")
         if entry.method == "PUT" and resource.get("id") != id:
             raise InvalidRequest("the resource's id must equal the id of the URL", code="invalid")
-        change = self._drafting.put(caller, entry.type, id, resource, old)
+        change = self._drafting.put(caller, entry.type, id, resource, old, valid=valid)
         if entry.if_match is not None and (old is None or old.version != entry.if_match):
             raise PreconditionFailed("If-Match does not name the current version")
         return change, old
@@ -192,49 +183,6 @@ class Transactions:
         merged = linked_patient(own.resource or {}, incoming, self._patient_id_system)
         site = Caller(Role.SITE, "link")
         return self._drafting.put(site, "Patient", own.id, merged, own)
-
-
-def _own_id(entry: Entry) -> str:
-    """The id that an entry without a condition writes under."""
-    if entry.method == "POST":
-        return new_id()
-    if entry.id is None:
-        with _naming(entry):
-            raise InvalidRequest("conditional update and delete are not supported", code="not-supported")
-    return entry.id
-
-
-@contextmanager
-def _naming(entry: Entry) -> Iterator[None]:
-    """Names the entry in a refusal raised inside."""
-    try:
-        yield
-    except Refusal as refusal:
-        place = f"Bundle.entry[{entry.index}]"
-        refusal.issues = tuple(_placed(issue, place) for issue in refusal.issues)
-        raise
-
-
-def _placed(issue: Issue, place: str) -> Issue:
-    if any(expression.startswith("Bundle.entry") for expression in issue.expression):
-        return issue
-    return replace(issue, expression=(place, *(f"{place}.resource.{e}" for e in issue.expression)))
-
-
-@asynccontextmanager
-async def _refusals_first() -> AsyncIterator[asyncio.TaskGroup]:
-    """A task group that raises the first Refusal itself, not a group of exceptions."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except* Refusal as refusals:
-        first: BaseException = refusals
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        found = first
-    else:
-        return
-    raise found
 
 
 def _refuse_duplicates(entries: Sequence[Entry]) -> None:
@@ -254,23 +202,7 @@ def _refuse_duplicates(entries: Sequence[Entry]) -> None:
             seen.add(name)
 
 
-def _agree_on_claims(entries: Sequence[Entry], plan: _Plan) -> None:
-    """Entries with one condition agreed on one id: the first creates, the others match it."""
-    first: set[str] = set()
-    for entry in entries:
-        if entry.method != "POST" or entry.if_none_exist is None or entry.index in plan.matched:
-            continue
-        name = f"{entry.type}/{plan.ids[entry.index]}"
-        if name in first:
-            raise InvalidRequest(
-                "two entries have the same condition",
-                code="duplicate",
-                expression=[f"Bundle.entry[{entry.index}].request.ifNoneExist"],
-            )
-        first.add(name)
-
-
-def _written(stored: dict[int, Stored], unchanged: dict[int, Stored], plan: _Plan) -> dict[int, Written]:
+def _written(stored: dict[int, Stored], unchanged: dict[int, Stored], plan: Plan) -> dict[int, Written]:
     answer = {index: Written(same, changed=False) for index, same in unchanged.items()}
     for index, version in stored.items():
         if index == _PROVENANCE:

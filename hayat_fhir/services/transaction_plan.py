@@ -1,0 +1,161 @@
+"""What each entry of a transaction comes to, before anything is drafted: a match, or an id to write under.
+
+https://hl7.org/fhir/R4/http.html#transaction
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+
+from hayat_fhir.errors import InvalidRequest, Issue, PreconditionFailed, Refusal
+from hayat_fhir.fhir.bundles import Entry
+from hayat_fhir.fhir.references import references
+from hayat_fhir.security.callers import UNRESTRICTED, Caller
+from hayat_fhir.security.policy import Interaction
+from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.drafting import new_id
+from hayat_fhir.store.records import Stored
+from hayat_fhir.store.resources import Resources
+
+_AT_ONCE = 16
+
+
+@dataclass(slots=True)
+class Plan:
+    """What each entry comes to: an existing resource it matched, or an id to write under."""
+
+    ids: dict[int, str] = field(default_factory=dict)
+    matched: dict[int, Stored] = field(default_factory=dict)
+    table: dict[str, str] = field(default_factory=dict)
+    old: dict[str, Stored] = field(default_factory=dict)
+
+
+class Planning:
+    """Finds out what the entries of a transaction refer to."""
+
+    def __init__(self, resources: Resources, conditional: Conditional) -> None:
+        self._resources = resources
+        self._conditional = conditional
+
+    async def plan(self, caller: Caller, entries: Sequence[Entry]) -> Plan:
+        """The plan of these entries.
+
+        Raises:
+            Refusal: A condition is malformed, matches several, or a conditional reference does not match one.
+        """
+        plan = Plan()
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def match(entry: Entry, criteria: str) -> None:
+            async with gate:
+                with naming(entry):
+                    await self._match(caller, entry, criteria, plan)
+
+        async with _refusals_first() as group:
+            for entry in entries:
+                if entry.method == "POST" and entry.if_none_exist is not None:
+                    group.create_task(match(entry, entry.if_none_exist))
+                else:
+                    plan.ids[entry.index] = _own_id(entry)
+        _agree_on_claims(entries, plan)
+        for entry in entries:
+            if entry.full_url and entry.index in plan.ids:
+                plan.table[entry.full_url] = f"{entry.type}/{plan.ids[entry.index]}"
+        await self._resolve_conditional_references(caller, entries, plan)
+        touched = [f"{e.type}/{plan.ids[e.index]}" for e in entries if e.method in {"PUT", "DELETE"}]
+        if touched:
+            found = await self._resources.read_many(touched, lambda _: UNRESTRICTED, deleted=True)
+            plan.old = {stored.reference: stored for stored in found}
+        return plan
+
+    async def _match(self, caller: Caller, entry: Entry, criteria: str, plan: Plan) -> None:
+        """Find the resource that the entry's condition matches, or claim an id to write under."""
+        existing = await self._conditional.match(caller, entry.type, criteria)
+        if existing is not None:
+            plan.matched[entry.index] = existing
+            plan.ids[entry.index] = existing.id
+        else:
+            plan.ids[entry.index] = await self._conditional.claim(caller, entry.type, criteria, new_id())
+
+    async def _resolve_conditional_references(self, caller: Caller, entries: Sequence[Entry], plan: Plan) -> None:
+        wanted: dict[str, Entry] = {}
+        for entry in entries:
+            for _, text in references(entry.resource or {}):
+                if "?" in text and not text.startswith(("http:", "https:", "urn:")):
+                    wanted.setdefault(text, entry)
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def resolve(text: str, entry: Entry) -> None:
+            type, _, criteria = text.partition("?")
+            async with gate:
+                with naming(entry):
+                    match = await self._conditional.match(caller, type, criteria, Interaction.SEARCH)
+                    if match is None:
+                        raise PreconditionFailed("a conditional reference matches nothing", code="not-found")
+            plan.table[text] = match.reference
+
+        async with _refusals_first() as group:
+            for text, entry in wanted.items():
+                group.create_task(resolve(text, entry))
+
+
+def _own_id(entry: Entry) -> str:
+    """The id that an entry without a condition writes under."""
+    if entry.method == "POST":
+        return new_id()
+    if entry.id is None:
+        with naming(entry):
+            raise InvalidRequest("conditional update and delete are not supported", code="not-supported")
+    return entry.id
+
+
+@contextmanager
+def naming(entry: Entry) -> Iterator[None]:
+    """Names the entry in a refusal raised inside."""
+    try:
+        yield
+    except Refusal as refusal:
+        place = f"Bundle.entry[{entry.index}]"
+        refusal.issues = tuple(_placed(issue, place) for issue in refusal.issues)
+        raise
+
+
+def _placed(issue: Issue, place: str) -> Issue:
+    if any(expression.startswith("Bundle.entry") for expression in issue.expression):
+        return issue
+    return replace(issue, expression=(place, *(f"{place}.resource.{e}" for e in issue.expression)))
+
+
+@asynccontextmanager
+async def _refusals_first() -> AsyncIterator[asyncio.TaskGroup]:
+    """A task group that raises the first Refusal itself, not a group of exceptions."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except* Refusal as refusals:
+        first: BaseException = refusals
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        found = first
+    else:
+        return
+    raise found
+
+
+def _agree_on_claims(entries: Sequence[Entry], plan: Plan) -> None:
+    """Entries with one condition agreed on one id: the first creates, the others match it."""
+    first: set[str] = set()
+    for entry in entries:
+        if entry.method != "POST" or entry.if_none_exist is None or entry.index in plan.matched:
+            continue
+        name = f"{entry.type}/{plan.ids[entry.index]}"
+        if name in first:
+            raise InvalidRequest(
+                "two entries have the same condition",
+                code="duplicate",
+                expression=[f"Bundle.entry[{entry.index}].request.ifNoneExist"],
+            )
+        first.add(name)

@@ -1,0 +1,110 @@
+"""The processes that run the models of large Bundles: they find what the server itself finds, and leave nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import psutil
+import pytest
+
+from hayat_fhir.fhir.validation import model_issues
+from hayat_fhir.model_process import FEWEST, ModelProcesses
+
+_COUNT = 3 * FEWEST
+
+
+def _observation(number: int) -> dict[str, Any]:
+    """An Observation; each seventh has two values, which only the models refuse."""
+    values: dict[str, Any] = {"valueString": "a"} if number % 7 else {"valueString": "a", "valueInteger": 1}
+    return {"resourceType": "Observation", "status": "final", "code": {"text": "x"}, **values}
+
+
+def _children() -> list[psutil.Process]:
+    children = psutil.Process().children(recursive=True)
+    return [child for child in children if "hayat_fhir.model_process" in child.cmdline()]
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110 - what is waited for is in another process
+            await asyncio.sleep(0.05)
+
+
+async def _ready(processes: ModelProcesses) -> None:
+    await _until(lambda: processes.ready(["Observation"] * FEWEST))
+
+
+@pytest.fixture
+async def processes() -> AsyncIterator[ModelProcesses]:
+    """Two processes, ready."""
+    processes = ModelProcesses(2)
+    await _ready(processes)
+    yield processes
+    await processes.close()
+    assert not _children()
+
+
+async def test_finds_what_the_models_find(processes: ModelProcesses) -> None:
+    """The caller's numbers of the resources that do not fit their model."""
+    resources = {10 * number: _observation(number) for number in range(_COUNT)}
+    found = await processes.begin(resources)
+    assert found == {number for number, resource in resources.items() if model_issues(resource)}
+    assert len(found) == len(range(0, _COUNT, 7))
+
+
+async def test_several_at_once(processes: ModelProcesses) -> None:
+    """Bundles that are checked at the same time do not get one another's answers; one that is cancelled harms none."""
+    bundles = [{number: _observation(number + shift) for number in range(_COUNT)} for shift in range(6)]
+    tasks = [processes.begin(bundle) for bundle in bundles]
+    await asyncio.sleep(0.02)
+    tasks[2].cancel()
+    answers = await asyncio.gather(*tasks, return_exceptions=True)
+    for shift, answer in enumerate(answers):
+        if shift == 2:
+            assert isinstance(answer, asyncio.CancelledError)
+        else:
+            assert isinstance(answer, frozenset)
+            assert sorted(answer) == [number for number in range(_COUNT) if (number + shift) % 7 == 0]
+
+
+async def test_processes_die(processes: ModelProcesses) -> None:
+    """Where the processes are killed the resources are checked all the same, and new processes are started."""
+    task = processes.begin({number: _observation(number) for number in range(_COUNT)})
+    for child in _children():
+        child.send_signal(signal.SIGKILL)
+    assert sorted(await task) == list(range(0, _COUNT, 7))
+    await _ready(processes)
+    assert sorted(await processes.begin({7: _observation(7), 8: _observation(8)})) == [7]
+
+
+async def test_few_resources_start_nothing() -> None:
+    """A small Bundle is not worth a process, and neither is any on a machine of one core."""
+    assert not ModelProcesses(2).ready(["Observation"] * (FEWEST - 1))
+    assert not ModelProcesses(0).ready(["Observation"] * FEWEST)
+    assert not _children()
+
+
+async def test_idle_processes_end() -> None:
+    """Without a large Bundle for a while no process stays."""
+    processes = ModelProcesses(1, idle=0.3)
+    await _ready(processes)
+    await _until(lambda: not _children())
+    await _ready(processes)
+    await processes.close()
+
+
+def test_ends_with_the_server() -> None:
+    """The process ends when the one that started it is gone, whatever way it went."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "hayat_fhir.model_process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.close()
+    assert child.wait(60) == 0
+    child.stdout.close()
