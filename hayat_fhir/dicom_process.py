@@ -18,6 +18,7 @@ from hayat_fhir.dimse.peers import Peers
 from hayat_fhir.dimse.storage import Storage
 from hayat_fhir.dimse.verification import verification
 from hayat_fhir.errors import Refusal
+from hayat_fhir.listening import listening_socket
 from hayat_fhir.logs import configure_logging
 from hayat_fhir.search.indexing import Indexer
 from hayat_fhir.search.parameters import SearchParameters
@@ -29,7 +30,7 @@ from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import connect, connect_sync
 from hayat_fhir.store.instances import IncomingInstances
 from hayat_fhir.store.mongod import running_url
-from hayat_fhir.store.partners import peers
+from hayat_fhir.store.partners import Partner, peers
 
 if TYPE_CHECKING:
     from hayat_fhir.settings import Settings
@@ -51,11 +52,12 @@ class _AuditBridge:
         self._record(self._auditing.record(caller, "association-refused", "4"))
         self._log.warning("association refused", address=address, ae_title_length=len(ae_title))
 
-    def transferred(self, peer: str, address: str, images: int) -> None:
-        """An association ended that brought images."""
-        caller = Caller(Role.PARTNER, peer, f"Organization/{peer}", address=address)
-        self._record(self._auditing.record(caller, "instances-transferred", "0"))
-        self._log.info("images taken", peer=peer, images=images)
+    def transferred(self, peer: Partner, address: str, images: int) -> None:
+        """An association has ended; where it brought images, that is on record."""
+        if images:
+            caller = Caller(Role.PARTNER, peer.id, f"Organization/{peer.id}", address=address)
+            self._record(self._auditing.record(caller, "instances-transferred", "0"))
+            self._log.info("images taken", peer=peer.id, images=images)
 
     def quarantined(self, peer: str, uid: str, reason: str) -> None:
         """An image contradicts what is stored."""
@@ -87,13 +89,15 @@ async def serve_dimse(settings: Settings) -> None:
     await asyncio.to_thread(instances.prepare)
     await asyncio.to_thread(blobs.sweep, instances.knows)
     door = Door(
-        DoorOptions(settings.ae_title, settings.dicom_host, settings.dicom_port),
+        DoorOptions(settings.ae_title),
+        listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port),
         Peers(lambda: peers(sync_database)),
         [
             verification(loaded.dicom),
-            Storage(Ingest(instances, blobs, bridge.quarantined), bridge.transferred).service(loaded.dicom),
+            Storage(Ingest(instances, blobs, bridge.quarantined)).service(loaded.dicom),
         ],
         bridge.refused,
+        bridge.transferred,
     )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

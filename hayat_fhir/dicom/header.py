@@ -9,7 +9,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from pydicom import config, dcmread
@@ -120,9 +120,18 @@ def read_header(data_set: bytes, transfer_syntax: str) -> Header:
     Raises:
         InvalidRequest: It cannot be read, or an identifying UID is missing or malformed; no value is repeated.
     """
+    return read_file_header(BytesIO(file_header("1.2", "1.2", transfer_syntax, "HEADER") + data_set), transfer_syntax)
+
+
+def read_file_header(file: BinaryIO, transfer_syntax: str) -> Header:
+    """The header of a file as ``file_header`` begins it, its data set in this transfer syntax.
+
+    Raises:
+        InvalidRequest: It cannot be read, or an identifying UID is missing or malformed; no value is repeated.
+    """
     if transfer_syntax == _DEFLATED:
         raise InvalidRequest("deflated data sets are not taken from the network", code="not-supported")
-    dataset = _read(data_set, transfer_syntax)
+    dataset = _read(file)
     try:
         uids = {
             keyword: str(dataset.get(keyword, "")).rstrip("\0 ")
@@ -175,12 +184,11 @@ def by_keyword(attributes: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _read(data_set: bytes, transfer_syntax: str) -> Dataset:
-    buffer = BytesIO(file_header("1.2", "1.2", transfer_syntax, "HEADER") + data_set)
+def _read(file: BinaryIO) -> Dataset:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return dcmread(buffer, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
+            return dcmread(file, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
     except (
         InvalidDicomError,
         ValueError,

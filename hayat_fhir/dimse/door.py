@@ -5,77 +5,100 @@ PS3.7, PS3.8.
 
 from __future__ import annotations
 
+import logging
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pynetdicom import AE, _config, evt
-from pynetdicom.association import Association
 
+from hayat_fhir.dimse.acceptor import Acceptor, Limits, Occupancy
+from hayat_fhir.dimse.association import DoorAssociation, Terms
 from hayat_fhir.dimse.peers import Peers
 from hayat_fhir.dimse.service import Event, EventType, Handler, Service
-from hayat_fhir.dimse.transport import MAXIMUM_PDU, DoorServer, handler
+from hayat_fhir.dimse.upper_layer import MAXIMUM_PDU
 from hayat_fhir.errors import Refusal
+from hayat_fhir.store.partners import Partner
 
-_ASSOCIATIONS = 64
-_DRAIN = 5.0
-_ENDS = (evt.EVT_RELEASED, evt.EVT_ABORTED, evt.EVT_CONN_CLOSE)
+_DRAIN = 4.0
 Refused = Callable[[str, str], None]
+Ended = Callable[[Partner, str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class DoorOptions:
-    """How the door presents itself."""
+    """How the door presents itself; with ``tls`` it speaks nothing else."""
 
     ae_title: str
-    host: str
-    port: int
+    tls: ssl.SSLContext | None = None
+    limits: Limits = field(default_factory=Limits)
 
 
 class Door:
-    """The SCP of these services. ``refused`` hears of refused associations: AE title, address."""
+    """The SCP of these services, on a socket that listens.
 
-    def __init__(self, options: DoorOptions, peers: Peers, services: Sequence[Service], refused: Refused) -> None:
-        self._options = options
+    ``refused`` hears of refused associations (AE title, address), ``transferred`` of what one that has ended brought
+    (peer, address, images).
+    """
+
+    def __init__(
+        self,
+        options: DoorOptions,
+        listening: socket.socket,
+        peers: Peers,
+        services: Sequence[Service],
+        refused: Refused,
+        transferred: Ended,
+    ) -> None:
         self._peers = peers
         self._services = tuple(services)
         self._refused = refused
-        self._server: DoorServer | None = None
+        self._transferred = transferred
+        self._stopping = threading.Event()
+        self._occupancy = Occupancy(options.limits)
+        self._terms = self._agreed(options)
+        self._acceptor = Acceptor(listening, self._occupancy, self._serve, options.tls)
+
+    @property
+    def associations(self) -> list[DoorAssociation]:
+        """The associations that are served now."""
+        return self._occupancy.associations
 
     def start(self) -> None:
-        """Listen; associations are served by threads.
-
-        Raises:
-            OSError: The port cannot be had.
-        """
-        _config.LOG_HANDLER_LEVEL = "none"
-        _config.LOG_REQUEST_IDENTIFIERS = False
-        _config.LOG_RESPONSE_IDENTIFIERS = False
-        ae = AE(ae_title=self._options.ae_title)
-        ae.maximum_pdu_size = MAXIMUM_PDU
-        ae.maximum_associations = _ASSOCIATIONS
-        ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = 15, 30, 60
-        self._server = ae.make_server(
-            (self._options.host, self._options.port),
-            contexts=[context for service in self._services for context in service.contexts],
-            evt_handlers=[*self._dispatching(), *((event, self._ended) for event in _ENDS)],
-            server_class=DoorServer,
-            request_handler=handler(self._admits),
-        )
-        ae._servers.append(self._server)
-        threading.Thread(target=self._server.serve_forever, name="accept", daemon=True).start()
+        """Accept connections; each is served by a thread."""
+        self._acceptor.start()
 
     def stop(self) -> None:
-        """Accept no more, let what is under way finish for a few seconds, and close."""
-        if self._server is None:
-            return
-        self._server.shutdown()
+        """Accept no more, let messages that are under way finish for a few seconds, and abort what is left."""
+        self._acceptor.stop()
+        self._stopping.set()
+        self._occupancy.shut_waiting()
         deadline = time.monotonic() + _DRAIN
-        while any(map(_is_established, self._server.active_associations)) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self._server.server_close()
+        while self._occupancy.associations and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def _agreed(self, options: DoorOptions) -> Terms:
+        _config.LOG_HANDLER_LEVEL = "none"
+        _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
+        logging.getLogger("pynetdicom").disabled = True
+        ae = AE(ae_title=options.ae_title)
+        ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = 15, 30, 60
+        contexts = {str(one.abstract_syntax): one for service in self._services for one in service.contexts}
+        return Terms(
+            ae=ae,
+            ae_title=options.ae_title,
+            maximum_pdu=MAXIMUM_PDU,
+            context_for=contexts.get,
+            handlers=self._dispatching(),
+            store=next((service.store for service in self._services if service.store is not None), None),
+            admit=self._admit,
+            enter=lambda association: self._occupancy.enters(association, association.address),
+            stopping=self._stopping.is_set,
+        )
 
     def _dispatching(self) -> list[tuple[EventType, Callable[[Event], Any]]]:
         """One handler for each event: that of the service whose abstract syntax the message has."""
@@ -83,35 +106,33 @@ class Door:
         for service in self._services:
             for event, handle in service.handlers.items():
                 table.setdefault(event, {}).update((str(one.abstract_syntax), handle) for one in service.contexts)
-        return [(event, self._dispatch(handlers)) for event, handlers in table.items()]
+        one_at_a_time = (evt.EVT_ASYNC_OPS, lambda _: (1, 1))
+        return [one_at_a_time, *((event, _dispatch(handlers)) for event, handlers in table.items())]
 
-    def _dispatch(self, handlers: dict[str, Handler]) -> Callable[[Event], Any]:
-        def handle(event: Event) -> Any:  # noqa: ANN401 - what the event's handler returns
-            return handlers[str(event.context.abstract_syntax)](event, event.assoc.peer)
-
-        return handle
-
-    def _admits(self, association: Association, calling: str, address: str) -> bool:
+    def _admit(self, calling: str, association: DoorAssociation) -> Partner | None:
         try:
-            peer = self._peers.admitted(calling, address)
+            peer = self._peers.admitted(calling, association.address)
         except Refusal:
-            return False
+            return None
         if peer is None:
-            self._refused(calling, address)
-            return False
-        association.peer = peer
-        return True
+            self._refused(calling, association.address)
+        return peer
 
-    def _ended(self, event: Event) -> None:
-        """An association is over: tell the services, once."""
-        peer = event.assoc.__dict__.get("peer")
-        if peer is None or event.assoc.__dict__.setdefault("told", event.event) != event.event:
-            return
-        for service in self._services:
-            if service.ended is not None:
-                service.ended(peer, str(event.assoc.peer_address), event.assoc)
+    def _serve(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
+        association = DoorAssociation(self._terms, connection, address)
+        try:
+            association.serve()
+        finally:
+            self._occupancy.leaves(connection, association)
+        if hasattr(association, "peer"):
+            for service in self._services:
+                if service.ended is not None:
+                    service.ended(association)
+            self._transferred(association.peer, association.address, association.images)
 
 
-def _is_established(association: Association) -> bool:
-    """Whether images may be under way; a connection that has not said who it is need not be waited for."""
-    return bool(association.is_established)
+def _dispatch(handlers: dict[str, Handler]) -> Callable[[Event], Any]:
+    def handle(event: Event) -> Any:  # noqa: ANN401 - what the event's handler returns
+        return handlers[str(event.context.abstract_syntax)](event, event.assoc.peer)
+
+    return handle

@@ -11,6 +11,7 @@ from typing import Any
 
 from pynetdicom.presentation import PresentationContext, build_context
 
+from hayat_fhir.dimse.association import DoorAssociation, StoreHandler
 from hayat_fhir.store.partners import Partner
 
 Event = Any
@@ -25,13 +26,14 @@ Handler = Callable[[Event, Partner], Any]
 class Service:
     """One service class. Several may handle the same event: a message goes to the service of its abstract syntax.
 
-    ``handlers`` run in the thread of the association; ``ended`` is called once when an association with this peer is
-    over, whatever way it went, with the peer, its address and the association.
+    ``handlers`` run in the thread of the association; ``store`` takes the images of C-STORE, which are too large to be
+    handed over whole; ``ended`` is called once when an association is over, whatever way it went.
     """
 
     contexts: tuple[PresentationContext, ...]
     handlers: Mapping[EventType, Handler]
-    ended: Callable[[Partner, str, Any], None] | None = None
+    store: StoreHandler | None = None
+    ended: Callable[[DoorAssociation], None] | None = None
 
 
 def contexts(conformance: Mapping[str, Any], table: str) -> tuple[PresentationContext, ...]:

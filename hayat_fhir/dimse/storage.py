@@ -2,53 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from pynetdicom import evt
+from pynetdicom.presentation import PresentationContext
 from structlog.typing import FilteringBoundLogger
 
-from hayat_fhir.dimse.service import Event, Service, contexts
+from hayat_fhir.dimse.commands import StoreRequest
+from hayat_fhir.dimse.messages import Sink
+from hayat_fhir.dimse.service import Service, contexts
 from hayat_fhir.errors import DIMSE_STATUS, Refusal
-from hayat_fhir.services.ingest import Ingest, Taken
+from hayat_fhir.services.ingest import Arrival, Ingest, Taken
 from hayat_fhir.store.partners import Partner
 
 _SUCCESS = 0x0000
 _CONFLICT = 0xA900
 _PROCESSING_FAILURE = 0x0110
-Transferred = Callable[[str, str, int], None]
+
+
+class Receiving:
+    """One image as it arrives. Once something is wrong with it, what still comes of it is dropped."""
+
+    def __init__(self) -> None:
+        self.arrival: Arrival | None = None
+        self.refusal: Refusal | None = None
+
+    def write(self, data: memoryview) -> None:
+        """The next bytes of the data set."""
+        if self.arrival is not None:
+            try:
+                self.arrival.write(data)
+            except Refusal as refusal:
+                self.refuse(refusal)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """It will be answered with this."""
+        self.refusal = refusal
+        self.discard()
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        if self.arrival is not None:
+            self.arrival.discard()
+            self.arrival = None
 
 
 class Storage:
-    """Takes images in. ``transferred`` hears of what an association brought: peer id, address, images."""
+    """Takes the images of C-STORE requests into custody."""
 
-    def __init__(self, ingest: Ingest, transferred: Transferred) -> None:
+    def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
-        self._transferred = transferred
         self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.dimse")
 
     def service(self, conformance: Mapping[str, Any]) -> Service:
         """The service; ``conformance`` is conformance/dicom.json."""
-        return Service(contexts(conformance, "storage"), {evt.EVT_C_STORE: self._store}, self._ended)
+        return Service(contexts(conformance, "storage"), {}, store=self)
 
-    def _store(self, event: Event, peer: Partner) -> int:
-        request = event.request
+    def begin(self, request: StoreRequest, context: PresentationContext, peer: Partner) -> Receiving:
+        """An image is about to arrive."""
+        receiving = Receiving()
+        syntax = str(context.transfer_syntax[0])
         try:
-            taken = self._ingest.take(
-                request.DataSet.getvalue(),
-                str(event.context.transfer_syntax),
-                str(request.AffectedSOPClassUID),
-                str(request.AffectedSOPInstanceUID),
-                peer,
-            )
+            receiving.arrival = self._ingest.begin(syntax, request.sop_class, request.sop_instance, peer)
+        except Refusal as refusal:
+            receiving.refuse(refusal)
+        return receiving
+
+    def take(self, sink: Sink, peer: Partner) -> int:
+        """Take an image that has arrived; the status to answer (PS3.4 B.2.3)."""
+        if not isinstance(sink, Receiving):
+            return _PROCESSING_FAILURE
+        try:
+            if sink.arrival is None:
+                raise sink.refusal or Refusal()
+            taken = self._ingest.take(sink.arrival)
         except Refusal as refusal:
             self._log.warning("image refused", code=refusal.issues[0].code, peer=peer.id)
             return DIMSE_STATUS.get(refusal.category, _PROCESSING_FAILURE)
-        event.assoc.__dict__["images"] = event.assoc.__dict__.get("images", 0) + 1
         return _CONFLICT if taken is Taken.QUARANTINED else _SUCCESS
-
-    def _ended(self, peer: Partner, address: str, association: Any) -> None:  # noqa: ANN401 - pynetdicom's Association
-        images = association.__dict__.get("images", 0)
-        if images:
-            self._transferred(peer.id, address, images)

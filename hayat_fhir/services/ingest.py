@@ -1,21 +1,26 @@
 """Custody of an image: bytes fsynced, digest in the row, row durable; only then is it taken.
 
-Runs in the threads of the DICOM door. Received bytes are never rewritten. What contradicts what is stored is
-kept aside, not dropped and not merged.
+Runs in the threads of whoever receives: the DICOM door's, or those of another door. Received bytes are never
+rewritten. What contradicts what is stored is kept aside, not dropped and not merged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
+from typing import BinaryIO, cast
 
-from hayat_fhir.dicom.header import Header, file_header, read_header
-from hayat_fhir.errors import Unprocessable
-from hayat_fhir.store.blobs import Blobs
+from hayat_fhir.dicom.header import Header, file_header, is_uid, read_file_header
+from hayat_fhir.errors import InvalidRequest, TooLarge, Unprocessable
+from hayat_fhir.store.blobs import Blobs, Bytes
 from hayat_fhir.store.instances import IncomingInstances, Instance
 from hayat_fhir.store.partners import Partner
+
+LARGEST = 2**32 - 2
+"""Bytes of the largest data set that is taken."""
 
 
 class Taken(StrEnum):
@@ -31,6 +36,49 @@ OTHER_BYTES = "same SOP Instance UID, other bytes"
 OTHER_PATIENT = "same study, other patient"
 
 
+class Arrival:
+    """An object on its way in: ``write`` its data set as it comes, then hand it to ``Ingest.take``, or ``discard`` it.
+
+    ``sop_class`` and ``uid`` are what the sender's request names; the data set has yet to agree.
+    """
+
+    def __init__(self, blobs: Blobs, transfer_syntax: str, sop_class: str, uid: str, peer: Partner) -> None:
+        if not (is_uid(uid) and is_uid(sop_class)):
+            raise InvalidRequest("a UID is missing or malformed", code="value", expression=["SOPInstanceUID"])
+        prefix = file_header(sop_class, uid, transfer_syntax, peer.ae_title or "")
+        self.transfer_syntax, self.sop_class, self.uid, self.peer = transfer_syntax, sop_class, uid, peer
+        self.offset = len(prefix)
+        self.blob = blobs.receive()
+        self._digest = sha256()
+        self.blob.write(prefix)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the data set so far."""
+        return self.blob.size - self.offset
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the data set so far."""
+        return self._digest.hexdigest()
+
+    def write(self, data: Bytes) -> None:
+        """The next bytes of the data set.
+
+        Raises:
+            TooLarge: There are more than may be.
+            Unavailable: The disk is full or fails.
+        """
+        if self.size + len(data) > LARGEST:
+            raise TooLarge("the data set is too large")
+        self._digest.update(data)
+        self.blob.write(data)
+
+    def discard(self) -> None:
+        """Leave nothing behind; harmless once it has been taken."""
+        self.blob.discard()
+
+
 class Ingest:
     """Takes images in. ``report`` hears of each image that goes into quarantine: peer id, UID and reason."""
 
@@ -44,62 +92,77 @@ class Ingest:
         self._blobs = blobs
         self._report = report
 
-    def take(self, data_set: bytes, transfer_syntax: str, sop_class: str, uid: str, peer: Partner) -> Taken:
-        """Take one image into custody; when this returns, it is durable.
+    def begin(self, transfer_syntax: str, sop_class: str, uid: str, peer: Partner) -> Arrival:
+        """An image is about to arrive.
 
-        ``sop_class`` and ``uid`` are those of the C-STORE request.
+        Raises:
+            InvalidRequest: A UID of the request is malformed.
+            Unavailable: It cannot be stored now.
+        """
+        return Arrival(self._blobs, transfer_syntax, sop_class, uid, peer)
+
+    def take(self, arrival: Arrival) -> Taken:
+        """Take an image that has arrived into custody; when this returns, it is durable.
 
         Raises:
             InvalidRequest: The data set cannot be read, or a UID is malformed.
             Unprocessable: The data set is not the one that the request names.
             Unavailable: It cannot be made durable now.
         """
-        header = read_header(data_set, transfer_syntax)
-        if header.instance != uid or header.sop_class != sop_class:
+        try:
+            return self._taken(arrival)
+        except BaseException:
+            arrival.discard()
+            raise
+
+    def _taken(self, arrival: Arrival) -> Taken:
+        durable = arrival.blob.link()
+        header = _header(arrival)
+        if header.instance != arrival.uid or header.sop_class != arrival.sop_class:
             raise Unprocessable("the data set is not the one that the request names", expression=["SOPInstanceUID"])
-        digest = sha256(data_set).hexdigest()
-        known = self._instances.digest_of(uid)
-        if known == digest:
-            return Taken.KNOWN
-        system = header.issuer_system(peer.patient_id_system or "")
-        if known is not None:
-            return self._set_aside(header, data_set, digest, system, peer, OTHER_BYTES)
-        patient = self._instances.patient_of_study(header.study, system, header.patient_id)
-        if patient != (system, header.patient_id):
-            return self._set_aside(header, data_set, digest, system, peer, OTHER_PATIENT)
-        instance = self._stored(header, data_set, digest, system, peer)
+        instance = _instance(arrival, header)
+        patient = self._instances.patient_of_study(header.study, instance.system, header.patient_id)
+        if patient != (instance.system, header.patient_id):
+            return self._set_aside(arrival, instance, durable, OTHER_PATIENT)
+        durable.result()
         if self._instances.add(instance):
+            arrival.blob.settle()
             return Taken.STORED
-        if self._instances.digest_of(uid) == digest:
-            self._blobs.remove(instance.blob)
+        if self._instances.digest_of(arrival.uid) == instance.sha256:
+            arrival.discard()
             return Taken.KNOWN
-        self._instances.quarantine(instance, OTHER_BYTES)
-        self._report(peer.id, uid, OTHER_BYTES)
+        return self._set_aside(arrival, instance, durable, OTHER_BYTES)
+
+    def _set_aside(self, arrival: Arrival, instance: Instance, durable: Future[None], reason: str) -> Taken:
+        durable.result()
+        if self._instances.is_quarantined(instance.uid, instance.sha256):
+            arrival.discard()
+        else:
+            self._instances.quarantine(instance, reason)
+            arrival.blob.settle()
+            self._report(arrival.peer.id, instance.uid, reason)
         return Taken.QUARANTINED
 
-    def _set_aside(
-        self, header: Header, data_set: bytes, digest: str, system: str, peer: Partner, reason: str
-    ) -> Taken:
-        if not self._instances.is_quarantined(header.instance, digest):
-            self._instances.quarantine(self._stored(header, data_set, digest, system, peer), reason)
-            self._report(peer.id, header.instance, reason)
-        return Taken.QUARANTINED
 
-    def _stored(self, header: Header, data_set: bytes, digest: str, system: str, peer: Partner) -> Instance:
-        prefix = file_header(header.sop_class, header.instance, header.transfer_syntax, peer.ae_title or "")
-        return Instance(
-            uid=header.instance,
-            study=header.study,
-            series=header.series,
-            sop_class=header.sop_class,
-            transfer_syntax=header.transfer_syntax,
-            sha256=digest,
-            size=len(data_set),
-            blob=self._blobs.put([prefix, data_set]),
-            offset=len(prefix),
-            peer=peer.id,
-            system=system,
-            patient_id=header.patient_id,
-            received=datetime.now(UTC),
-            attributes=header.attributes,
-        )
+def _header(arrival: Arrival) -> Header:
+    with arrival.blob.mapped() as file:
+        return read_file_header(cast("BinaryIO", file), arrival.transfer_syntax)
+
+
+def _instance(arrival: Arrival, header: Header) -> Instance:
+    return Instance(
+        uid=header.instance,
+        study=header.study,
+        series=header.series,
+        sop_class=header.sop_class,
+        transfer_syntax=header.transfer_syntax,
+        sha256=arrival.digest,
+        size=arrival.size,
+        blob=arrival.blob.key,
+        offset=arrival.offset,
+        peer=arrival.peer.id,
+        system=header.issuer_system(arrival.peer.patient_id_system or ""),
+        patient_id=header.patient_id,
+        received=datetime.now(UTC),
+        attributes=header.attributes,
+    )

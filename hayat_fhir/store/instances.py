@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
 from pymongo import ASCENDING, IndexModel
 from pymongo.database import Database as SyncDatabase
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
+from hayat_fhir.errors import Unavailable
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.faults import answered
+from hayat_fhir.store.group_commit import GroupCommit
 
 _INDEXES = [
     IndexModel([("study", ASCENDING), ("series", ASCENDING)], name="study"),
@@ -27,6 +30,7 @@ _INDEXES = [
         [("pending", ASCENDING), ("study", ASCENDING)], name="pending", partialFilterExpression={"pending": True}
     ),
 ]
+_DUPLICATE = 11000
 _REMEMBERED = 10_000
 """Studies whose patient is remembered: a series of images asks once."""
 
@@ -66,6 +70,7 @@ class IncomingInstances:
         self._quarantine = database["quarantine"]
         self._patients: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._remembering = threading.Lock()
+        self._adding = GroupCommit(self._insert)
 
     def prepare(self) -> None:
         """Make the indexes.
@@ -114,16 +119,26 @@ class IncomingInstances:
     def add(self, instance: Instance) -> bool:
         """Make the row durable; False where there is one with this UID already.
 
+        What several threads add at the same time becomes durable together.
+
         Raises:
             Unavailable: MongoDB does not answer.
         """
         row = asdict(instance)
+        return self._adding.submit({"_id": row.pop("uid"), **row, "pending": True})
+
+    def _insert(self, rows: Sequence[dict[str, Any]]) -> Sequence[bool]:
+        added = [True] * len(rows)
         with answered():
             try:
-                self._rows.insert_one({"_id": row.pop("uid"), **row, "pending": True})
-            except DuplicateKeyError:
-                return False
-        return True
+                self._rows.insert_many(rows, ordered=False)
+            except BulkWriteError as error:
+                faults = error.details["writeErrors"]
+                if error.details["writeConcernErrors"] or any(fault["code"] != _DUPLICATE for fault in faults):
+                    raise Unavailable("the database cannot make this durable") from error
+                for fault in faults:
+                    added[fault["index"]] = False
+        return added
 
     def quarantine(self, instance: Instance, reason: str) -> None:
         """Keep an image that contradicts what is stored; the same one again changes nothing.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from hayat_fhir.dimse.door import Door, DoorOptions
 from hayat_fhir.dimse.peers import Peers
 from hayat_fhir.dimse.storage import Storage
 from hayat_fhir.dimse.verification import verification
+from hayat_fhir.listening import listening_socket
 from hayat_fhir.services.ingest import Ingest
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import connect_sync
@@ -50,8 +50,8 @@ class RunningDoor:
     refused: list[tuple[str, str]] = field(default_factory=list)
 
     def files(self) -> list[Path]:
-        """All files of the image store, temporary ones too."""
-        return [path for path in self.folder.rglob("*") if path.is_file()]
+        """All files of the image store, unfinished ones too."""
+        return [path for path in self.folder.rglob("*") if path.is_file() and path.name != "lock"]
 
 
 @pytest.fixture
@@ -60,21 +60,22 @@ def door(mongodb_url: str, database_name: str, tmp_path: Path) -> Iterator[Runni
     database = connect_sync(mongodb_url, database_name)
     instances, blobs = IncomingInstances(database), Blobs(tmp_path)
     instances.prepare()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = RunningDoor(port, database["instances"], database["quarantine"], blobs, tmp_path)
+    listening = listening_socket("port", "127.0.0.1", 0)
+    running = RunningDoor(listening.getsockname()[1], database["instances"], database["quarantine"], blobs, tmp_path)
     conformance = definitions.load().dicom
     ingest = Ingest(instances, blobs, lambda *report: running.reports.append(report))
     served = Door(
-        DoorOptions("HAYAT", "127.0.0.1", port),
+        DoorOptions("HAYAT"),
+        listening,
         Peers(lambda: [PEER]),
-        [verification(conformance), Storage(ingest, lambda *_: None).service(conformance)],
+        [verification(conformance), Storage(ingest).service(conformance)],
         lambda *who: running.refused.append(who),
+        lambda *_: None,
     )
     served.start()
     yield running
     served.stop()
+    listening.close()
     database.client.drop_database(database_name)
     database.client.close()
 

@@ -1,0 +1,48 @@
+"""The inside of pynetdicom that the door's subclasses stand on is as it was when they were written."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+from pynetdicom import acse, association, dimse, dimse_messages, dul, transport
+
+_CODE: list[tuple[Callable[..., Any], str]] = [
+    (association.Association.run_reactor, "ed8bbbe3b3d6ddae"),
+    (association.Association._run_reactor, "f28838c5559e462a"),
+    (association.Association._serve_request, "2f24c1759cdf6c8c"),
+    (association.Association._abort_blocking, "10b43ef8c63c6764"),
+    (association.Association.kill, "8f9713666a7f4cff"),
+    (association.Association.__init__, "eb07516b8009ad8f"),
+    (dul.DULServiceProvider.__init__, "c82dafa9438ddf70"),
+    (dul.DULServiceProvider.run_reactor, "e3a10eb3a0931e48"),
+    (dul.DULServiceProvider._process_recv_primitive, "4c0ebbb3e646e35e"),
+    (dul.DULServiceProvider._decode_pdu, "fc71dd1bf853e1ce"),
+    (dul.DULServiceProvider.receive_pdu, "fa67339834ca998c"),
+    (dul.DULServiceProvider.send_pdu, "7cbce5da8594124e"),
+    (dul.DULServiceProvider.stop_dul, "28a7e0be126e7b30"),
+    (dimse.DIMSEServiceProvider.get_msg, "890e3e04283f5aeb"),
+    (dimse.DIMSEServiceProvider.receive_primitive, "5f99c86b14a15cef"),
+    (dimse.DIMSEServiceProvider.__init__, "bbecd186810e7700"),
+    (dimse_messages.DIMSEMessage.decode_msg, "f51c777e841a76be"),
+    (acse.ACSE._negotiate_as_acceptor, "fffd360957c42a8e"),
+    (transport.AssociationSocket.__init__, "1f0325fdef2cc353"),
+    (transport.AssociationSocket.send, "1ea8158c0b51faca"),
+    (transport.AssociationSocket.close, "c726c8db53813d55"),
+    (transport.RequestHandler._create_association, "05c8d12b79863cdb"),
+]
+
+
+def test_version() -> None:
+    """The pinned version is installed."""
+    assert version("pynetdicom") == "3.0.4"
+
+
+@pytest.mark.parametrize(("method", "digest"), _CODE, ids=lambda value: getattr(value, "__qualname__", ""))
+def test_code(method: Callable[..., Any], digest: str) -> None:
+    """What is overridden, replaced or called by a private name is the code that was read."""
+    assert hashlib.sha256(inspect.getsource(method).encode()).hexdigest()[:16] == digest
