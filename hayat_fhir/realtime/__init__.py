@@ -31,31 +31,31 @@ server sends          payload
 ``consultation``      a consultation, below, to its members at every change: ring when ``state`` is ``ringing``
 ``user-connected``    peer id, and who: ``{id, name, role}``; ``user-disconnected`` likewise
 ``createMessage``     text, Practitioner or Patient id
-``notification``      ``{kind, reference, patient, at}``: kind ``study-arrived``, ``report-signed``, ``share-delivered``,
-                      ``glass-broken``; ``reference`` and ``patient`` are FHIR references, ``at`` an instant
+``notification``      ``{kind, reference, patient, at}``: kind ``study-arrived``, ``report-signed``,
+                      ``share-delivered``, ``glass-broken``; two FHIR references, and an instant
 ===================== =================================================================================================
 
 **JSON routes**, ``Authorization: Bearer``. A consultation is ``{id, encounter, state, doctor: {id, name},
 patient: {id, name}, invited: [Practitioner id], created, started, ended, recording: {state, agreed: [role], peer}}``;
-its ``state`` is ``ringing``, ``active``, ``ended``, ``declined``, ``cancelled`` or ``missed`` (nobody answered for 60 s);
+its ``state`` is ``ringing``, ``active``, ``ended``, ``declined``, ``cancelled`` or ``missed`` (not answered in 60 s);
 ``encounter`` is ``Encounter/<id>`` once it is active: what is written during the consultation refers to it.
 
 ====================================================== ================================================================
 ``GET /realtime/presence``                             ``{online: [Practitioner id]}``
-``GET /realtime/ice``                                  ``{iceServers, iceTransportPolicy, seconds}`` for RTCPeerConnection
-``POST /realtime/consultations``                       ``{doctor: id}`` of a patient: rings (201); 409: not online, or busy
+``GET /realtime/ice``                                  ``{iceServers, iceTransportPolicy, seconds}``
+``POST /realtime/consultations``                       ``{doctor: id}`` of a patient: rings (201); 409: not free
 ``GET /realtime/consultations[?state=]``               ``{consultations: [..]}`` of the caller, newest first, 50 at most
 ``GET /realtime/consultations/{id}``                   one
 ``POST /realtime/consultations/{id}/accept``           by the doctor; also ``/decline``
 ``POST /realtime/consultations/{id}/end``              by either; a ringing one is cancelled
 ``POST /realtime/consultations/{id}/invite``           ``{doctor: id}`` by the doctor: a further doctor may join
-``POST /realtime/consultations/{id}/recording``        ``{agree: true|false}``; recording runs while doctor and patient agree
-``POST /realtime/tickets``                             ``{consultation: id}``: ``{peer, token, seconds, iceServers, ..}``
+``POST /realtime/consultations/{id}/recording``        ``{agree: true|false}``; runs while doctor and patient agree
+``POST /realtime/tickets``                             ``{consultation: id}``: ``{peer, token, seconds, ice: {..}}``
 ``GET /realtime/recordings/{DocumentReference id}/{n}`` the n-th attachment of a recording, decrypted
 ====================================================== ================================================================
 
 **PeerJS**, ``/peerjs``: with a ticket, ``new Peer(ticket.peer, {host, port, secure, path: "/peerjs", token:
-ticket.token, config: {iceServers, iceTransportPolicy}})``. A ticket is good for one connection within 60 s. After a cut
+ticket.token, config: ticket.ice})``. A ticket is good for one connection within 60 s. After a cut
 socket: a new ticket with ``{consultation, peer}`` for the same id, then ``peer.options.token = token;
 peer.reconnect()``. Only members of the same consultation reach one another. While ``recording.state`` is ``on``, call
 ``recording.peer`` with the local stream.
