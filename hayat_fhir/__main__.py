@@ -36,6 +36,7 @@ HttpPort = Annotated[int | None, typer.Option(help="HTTP port, instead of HAYAT_
 DicomPort = Annotated[int | None, typer.Option(help="DICOM port, instead of HAYAT_DICOM_PORT.", min=1, max=65535)]
 DataDir = Annotated[Path | None, typer.Option(help="Data directory, instead of HAYAT_DATA_DIR.")]
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
+Descriptor = Annotated[int | None, typer.Option("--socket", hidden=True)]
 PartnerName = Annotated[str, typer.Argument(help="The partner's name or id.")]
 T = TypeVar("T")
 
@@ -51,10 +52,7 @@ def serve(http_port: HttpPort = None, dicom_port: DicomPort = None, data_dir: Da
 
 
 @app.command()
-def api(
-    supervised: Supervised = False,
-    descriptor: Annotated[int | None, typer.Option("--socket", hidden=True)] = None,
-) -> None:
+def api(supervised: Supervised = False, descriptor: Descriptor = None) -> None:
     """Run the HTTP doors alone."""
     import uvloop
 
@@ -75,11 +73,17 @@ def worker(supervised: Supervised = False) -> None:
 
 
 @app.command()
-def dimse(supervised: Supervised = False) -> None:
+def dimse(supervised: Supervised = False, descriptor: Descriptor = None) -> None:
     """Run the DICOM door alone."""
+    from hayat_fhir.child_process import load_no_codecs
+
+    load_no_codecs()
     from hayat_fhir.dicom_process import serve_dimse
 
-    _process(serve_dimse, supervised=supervised)
+    async def run(settings: Settings) -> None:
+        await serve_dimse(settings, None if descriptor is None else socket.socket(fileno=descriptor))
+
+    _process(run, supervised=supervised)
 
 
 @account.command("add")

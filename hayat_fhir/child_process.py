@@ -22,6 +22,7 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 STEADY = 30.0
 """Seconds after which a process that dies is restarted soon again."""
+_CODECS = ("PIL", "gdcm", "jpeg_ls", "libjpeg", "numpy", "openjpeg", "pylibjpeg", "rle")
 _LAST_WORDS = 2.0
 """Seconds that a process without a supervisor has to end."""
 
@@ -142,3 +143,11 @@ def follow_supervisor() -> None:
 def leave_no_core() -> None:
     """Let no crash of this process write its memory, and the personal data in it, to a file."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def load_no_codecs() -> None:
+    """Keep what decodes pixels out of this process, before pydicom is imported, which would load all it finds.
+
+    A door that never looks at pixels needs neither their memory nor their faults.
+    """
+    sys.modules.update(dict.fromkeys(_CODECS))  # type: ignore[arg-type] # None: cannot be imported

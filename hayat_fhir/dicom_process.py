@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
+import sys
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from hayat_fhir.settings import Settings
 
 _PATIENCE = 10.0
+_SWITCH_SECONDS = 0.0005
+"""A thread that has waited for disk or network goes on soon, however busy another one is with a header."""
 
 
 class _AuditBridge:
@@ -72,9 +76,10 @@ class _AuditBridge:
             self._log.error("audit event not written", error=type(error).__name__)
 
 
-async def serve_dimse(settings: Settings) -> None:
-    """Run the DICOM door until SIGTERM."""
+async def serve_dimse(settings: Settings, listening: socket.socket | None = None) -> None:
+    """Run the DICOM door until SIGTERM, on a socket that listens already or on one of its own."""
     configure_logging()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     loaded = definitions.load()
     url = running_url(settings.data_dir, settings.mongodb_url.get_secret_value() if settings.mongodb_url else None)
     database, sync_database = connect(url), connect_sync(url)
@@ -90,7 +95,7 @@ async def serve_dimse(settings: Settings) -> None:
     await asyncio.to_thread(blobs.sweep, instances.knows)
     door = Door(
         DoorOptions(settings.ae_title),
-        listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port),
+        listening or listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port),
         Peers(lambda: peers(sync_database)),
         [
             verification(loaded.dicom),

@@ -114,9 +114,13 @@ async def _answers(database: Database) -> bool:
 
 
 async def _listens(settings: Settings) -> bool:
+    """Whether a process serves the DICOM port: a connection that says nothing sensible is answered or closed."""
     host = "127.0.0.1" if settings.dicom_host in {"0.0.0.0", "::"} else settings.dicom_host  # noqa: S104
     try:
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, settings.dicom_port), 1)
+        async with asyncio.timeout(1):
+            reader, writer = await asyncio.open_connection(host, settings.dicom_port)
+            writer.write(b"\0" * 6)
+            await reader.read(1)
     except (OSError, TimeoutError):
         return False
     writer.close()

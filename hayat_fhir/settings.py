@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     """The site's URL as others reach it, without a path; default ``http://<host>:<port>``."""
     dicom_host: str = "127.0.0.1"
     dicom_port: int = Field(11112, ge=1, le=65535)
+    dicom_processes: int = Field(2, ge=1, le=64)
+    """Processes that serve the DICOM port."""
     ae_title: str = Field("HAYAT", pattern=r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
     data_dir: Path = Path("data")
     workers: int = Field(1, ge=1, le=64)

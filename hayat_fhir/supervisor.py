@@ -1,9 +1,9 @@
 """``hayat serve``: one site as a family of processes, each restarted when it dies.
 
 mongod first, then the API, the DICOM door and the worker, which load their code while mongod starts; they end in
-the opposite order. The supervisor opens the HTTP port and hands the listening socket to every API process, so that
-connections wait in its queue, rather than fail, while an API process is started again. A lock on the data directory
-keeps a second family away.
+the opposite order. The supervisor opens the HTTP and the DICOM port and hands the listening sockets to the processes
+that serve them, so that connections wait in the queue, rather than fail, while a process is started again. A lock on
+the data directory keeps a second family away.
 """
 
 from __future__ import annotations
@@ -95,15 +95,17 @@ class Supervisor:
             raise ConfigurationError(f"HAYAT_DATA_DIR: another hayat serve runs on {folder}") from error
 
     def _open_ports(self, stack: ExitStack) -> None:
-        """Listen on the HTTP port for the API processes, and see that the DICOM door will get its own."""
+        """Listen on the ports for the processes that serve them."""
         settings = self._settings
         http = listening_socket("HAYAT_HTTP_PORT", settings.http_host, settings.http_port, _PORT_PATIENCE)
         stack.enter_context(http)
-        listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port, _PORT_PATIENCE).close()
+        dicom = listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port, _PORT_PATIENCE)
+        stack.enter_context(dicom)
         api = ["api", "--socket", str(http.fileno())]
+        dimse = ["dimse", "--socket", str(dicom.fileno())]
         self._children = [
             *(ChildProcess("api", api, (http.fileno(),)) for _ in range(settings.workers)),
-            ChildProcess("dimse", ["dimse"]),
+            *(ChildProcess("dimse", dimse, (dicom.fileno(),)) for _ in range(settings.dicom_processes)),
             ChildProcess("worker", ["worker"]),
         ]
 

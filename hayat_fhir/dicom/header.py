@@ -6,20 +6,21 @@ PS3.5, PS3.18 annex F (the DICOM JSON model).
 from __future__ import annotations
 
 import re
+import struct
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, BinaryIO
+from mmap import mmap
+from typing import Any, BinaryIO, cast
 from urllib.parse import quote
 
 from pydicom import config, dcmread
-from pydicom.datadict import keyword_for_tag
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_file_meta_info
-from pydicom.uid import PYDICOM_IMPLEMENTATION_UID, UID
+from pydicom.uid import PYDICOM_IMPLEMENTATION_UID
 
+from hayat_fhir.dicom.plain_header import plain_elements, wanted
 from hayat_fhir.errors import InvalidRequest
 
 # pydicom would warn of values that break their VR's rules; what matters of them is checked here, and data from
@@ -73,6 +74,13 @@ _KEYWORDS = [
     "ImageType",
 ]
 """What the projection and the checks at ingest need."""
+_IDENTIFYING = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+_ONCE = (*_IDENTIFYING, "PatientID", "IssuerOfPatientID")
+_TAG = {keyword: f"{tag_for_keyword(keyword):08X}" for keyword in _KEYWORDS}
+_WANTED = wanted(_KEYWORDS)
+_IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
+_GROUP_LENGTH = 12
+"""Bytes of the element that says how long the file meta information is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +131,7 @@ def read_header(data_set: bytes, transfer_syntax: str) -> Header:
     return read_file_header(BytesIO(file_header("1.2", "1.2", transfer_syntax, "HEADER") + data_set), transfer_syntax)
 
 
-def read_file_header(file: BinaryIO, transfer_syntax: str) -> Header:
+def read_file_header(file: BinaryIO | mmap, transfer_syntax: str) -> Header:
     """The header of a file as ``file_header`` begins it, its data set in this transfer syntax.
 
     Raises:
@@ -131,17 +139,19 @@ def read_file_header(file: BinaryIO, transfer_syntax: str) -> Header:
     """
     if transfer_syntax == _DEFLATED:
         raise InvalidRequest("deflated data sets are not taken from the network", code="not-supported")
-    dataset = _read(file)
-    try:
-        uids = {
-            keyword: str(dataset.get(keyword, "")).rstrip("\0 ")
-            for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
-        }
-        patient_id = str(dataset.get("PatientID", "") or "").strip()
-        issuer = str(dataset.get("IssuerOfPatientID", "") or "").strip()
-        attributes = _attributes(dataset)
-    except (ValueError, TypeError, AttributeError, LookupError, RecursionError, OverflowError) as error:
-        raise InvalidRequest("the data set's attributes cannot be read", code="structure") from error
+    attributes = _plain(file, transfer_syntax)
+    if attributes is not None:
+        uids = {keyword: _only(attributes, keyword) for keyword in _IDENTIFYING}
+        patient_id, issuer = _only(attributes, "PatientID"), _only(attributes, "IssuerOfPatientID")
+    else:
+        dataset = _read(file)
+        try:
+            uids = {keyword: str(dataset.get(keyword, "")).rstrip("\0 ") for keyword in _IDENTIFYING}
+            patient_id = str(dataset.get("PatientID", "") or "").strip()
+            issuer = str(dataset.get("IssuerOfPatientID", "") or "").strip()
+            attributes = _attributes(dataset)
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError, OverflowError) as error:
+            raise InvalidRequest("the data set's attributes cannot be read", code="structure") from error
     for keyword, uid in uids.items():
         if not is_uid(uid):
             raise InvalidRequest("a UID is missing or malformed", code="value", expression=[keyword])
@@ -159,15 +169,17 @@ def read_file_header(file: BinaryIO, transfer_syntax: str) -> Header:
 
 def file_header(sop_class: str, instance: str, transfer_syntax: str, source: str) -> bytes:
     """Preamble, prefix and file meta information (PS3.10 7.1) to stand before a data set as it was received."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = UID(sop_class)
-    meta.MediaStorageSOPInstanceUID = UID(instance)
-    meta.TransferSyntaxUID = UID(transfer_syntax)
-    meta.ImplementationClassUID = PYDICOM_IMPLEMENTATION_UID
-    meta.SourceApplicationEntityTitle = source
-    buffer = DicomBytesIO()
-    write_file_meta_info(buffer, meta, enforce_standard=True)
-    return _PREAMBLE + buffer.getvalue()
+    elements = b"".join(
+        (
+            b"\x02\x00\x01\x00OB\x00\x00\x02\x00\x00\x00\x00\x01",
+            _meta(0x0002, b"UI", sop_class),
+            _meta(0x0003, b"UI", instance),
+            _meta(0x0010, b"UI", transfer_syntax),
+            _meta(0x0012, b"UI", PYDICOM_IMPLEMENTATION_UID),
+            _meta(0x0016, b"AE", source),
+        )
+    )
+    return _PREAMBLE + struct.pack("<HH2sHL", 0x0002, 0x0000, b"UL", 4, len(elements)) + elements
 
 
 def by_keyword(attributes: dict[str, Any]) -> dict[str, Any]:
@@ -184,11 +196,33 @@ def by_keyword(attributes: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _read(file: BinaryIO) -> Dataset:
+def _meta(number: int, vr: bytes, value: str) -> bytes:
+    encoded = value.encode("ascii", "replace")
+    encoded += (b"\0" if vr == b"UI" else b" ") * (len(encoded) % 2)
+    return struct.pack("<HH2sH", 0x0002, number, vr, len(encoded)) + encoded
+
+
+def _plain(file: BinaryIO | mmap, transfer_syntax: str) -> dict[str, Any] | None:
+    """The DICOM JSON of an ordinary data set; None where pydicom must read it."""
+    if transfer_syntax == _BIG_ENDIAN or not isinstance(file, mmap):
+        return None
+    start = len(_PREAMBLE) + _GROUP_LENGTH + int.from_bytes(file[140:144], "little")
+    attributes = plain_elements(file, start, is_implicit=transfer_syntax == _IMPLICIT, tags=_WANTED)
+    if attributes is None or any(len(attributes.get(_TAG[one], {}).get("Value", [])) > 1 for one in _ONCE):
+        return None
+    return attributes
+
+
+def _only(attributes: dict[str, Any], keyword: str) -> str:
+    """The value of an element that has one at most."""
+    return str(attributes.get(_TAG[keyword], {}).get("Value", [""])[0]).strip()
+
+
+def _read(file: BinaryIO | mmap) -> Dataset:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return dcmread(file, stop_before_pixels=True, specific_tags=list(_KEYWORDS))
+            return dcmread(cast("BinaryIO", file), stop_before_pixels=True, specific_tags=list(_KEYWORDS))
     except (
         InvalidDicomError,
         ValueError,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -59,6 +59,9 @@ class Instance:
     attributes: dict[str, Any] = field(default_factory=dict)
     imaging_study: str | None = None
     """The id of the ImagingStudy that was projected from it: whoever may see that may see the image."""
+
+
+_FIELDS = tuple(one.name for one in fields(Instance))
 
 
 class IncomingInstances:
@@ -124,7 +127,7 @@ class IncomingInstances:
         Raises:
             Unavailable: MongoDB does not answer.
         """
-        row = asdict(instance)
+        row = {name: getattr(instance, name) for name in _FIELDS}
         return self._adding.submit({"_id": row.pop("uid"), **row, "pending": True})
 
     def _insert(self, rows: Sequence[dict[str, Any]]) -> Sequence[bool]:
