@@ -22,7 +22,9 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
 STEADY = 30.0
 """Seconds after which a process that dies is restarted soon again."""
-_CODECS = ("PIL", "gdcm", "jpeg_ls", "libjpeg", "numpy", "openjpeg", "pylibjpeg", "rle")
+MORE = signal.SIGUSR1
+"""What a child sends to its supervisor when there is work for one more of its kind."""
+_CODECS = ("PIL", "gdcm", "jpeg_ls", "libjpeg", "numpy", "openjpeg", "pylibjpeg", "requests", "rich", "rle")
 _LAST_WORDS = 2.0
 """Seconds that a process without a supervisor has to end."""
 
@@ -140,14 +142,19 @@ def follow_supervisor() -> None:
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
 
 
+def ask_for_company() -> None:
+    """In a supervised child: it has more to do than one process does well; let the supervisor start another."""
+    os.kill(os.getppid(), MORE)
+
+
 def leave_no_core() -> None:
     """Let no crash of this process write its memory, and the personal data in it, to a file."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def load_no_codecs() -> None:
-    """Keep what decodes pixels out of this process, before pydicom is imported, which would load all it finds.
+    """Keep what decodes pixels, downloads or paints out of this process, before pydicom and structlog load it.
 
-    A door that never looks at pixels needs neither their memory nor their faults.
+    A door that never looks at pixels needs neither the memory nor the faults of codecs.
     """
     sys.modules.update(dict.fromkeys(_CODECS))  # type: ignore[arg-type] # None: cannot be imported

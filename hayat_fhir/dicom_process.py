@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from hayat_fhir import definitions
+from hayat_fhir.child_process import ask_for_company
 from hayat_fhir.dimse.door import Door, DoorOptions
 from hayat_fhir.dimse.peers import Peers
 from hayat_fhir.dimse.storage import Storage
@@ -94,7 +95,7 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
     await asyncio.to_thread(instances.prepare)
     await asyncio.to_thread(blobs.sweep, instances.knows)
     door = Door(
-        DoorOptions(settings.ae_title),
+        DoorOptions(settings.ae_title, busy=ask_for_company if listening is not None else None),
         listening or listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port),
         Peers(lambda: peers(sync_database)),
         [

@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     dicom_host: str = "127.0.0.1"
     dicom_port: int = Field(11112, ge=1, le=65535)
     dicom_processes: int = Field(2, ge=1, le=64)
-    """Processes that serve the DICOM port."""
+    """Processes that serve the DICOM port at most: one, until several peers send at the same time."""
     ae_title: str = Field("HAYAT", pattern=r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
     data_dir: Path = Path("data")
     workers: int = Field(1, ge=1, le=64)

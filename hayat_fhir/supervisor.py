@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from hayat_fhir.child_process import Backoff, ChildProcess
+from hayat_fhir.child_process import MORE, Backoff, ChildProcess
 from hayat_fhir.errors import ConfigurationError
 from hayat_fhir.listening import listening_socket
 from hayat_fhir.readiness import watch_readiness
@@ -52,6 +52,8 @@ class Supervisor:
         self._mongod_backoff = Backoff()
         self._starting_mongod = False
         self._children: list[ChildProcess] = []
+        self._dicom = -1
+        self._wants_more = False
         self._environment = settings.environment()
 
     def run(self) -> None:
@@ -67,6 +69,7 @@ class Supervisor:
             self._open_ports(stack)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, self._stop)
+            signal.signal(MORE, self._hear_more)
             stack.callback(self._end)
             try:
                 for child in self._children:
@@ -85,6 +88,10 @@ class Supervisor:
         if self._starting_mongod:
             raise _StoppedWhileStarting
 
+    def _hear_more(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._wants_more = True
+
     def _lock(self, stack: ExitStack) -> None:
         folder = self._settings.data_dir
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -102,12 +109,15 @@ class Supervisor:
         dicom = listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port, _PORT_PATIENCE)
         stack.enter_context(dicom)
         api = ["api", "--socket", str(http.fileno())]
-        dimse = ["dimse", "--socket", str(dicom.fileno())]
+        self._dicom = dicom.fileno()
         self._children = [
             *(ChildProcess("api", api, (http.fileno(),)) for _ in range(settings.workers)),
-            *(ChildProcess("dimse", dimse, (dicom.fileno(),)) for _ in range(settings.dicom_processes)),
+            self._dimse(),
             ChildProcess("worker", ["worker"]),
         ]
+
+    def _dimse(self) -> ChildProcess:
+        return ChildProcess("dimse", ["dimse", "--socket", str(self._dicom)], (self._dicom,))
 
     def _start_mongod(self) -> None:
         if self._mongod is None:
@@ -124,6 +134,10 @@ class Supervisor:
     def _watch(self) -> None:
         """Start whatever is not running and due."""
         self._watch_mongod()
+        if self._wants_more:
+            self._wants_more = False
+            if sum(child.name == "dimse" for child in self._children) < self._settings.dicom_processes:
+                self._children.append(self._dimse())
         for child in self._children:
             if child.has_died():
                 if child.status == _MISCONFIGURED and not self._ready.is_set():

@@ -49,7 +49,7 @@ def test_a_site_starts_and_ends_within_its_limits(tmp_path: Path) -> None:
         below = [process for group in family.processes().values() for process in group]
         assert {name: len(group) for name, group in family.processes().items()} == {
             "api": 1,
-            "dimse": 2,
+            "dimse": 1,
             "worker": 1,
             "mongod": 1,
         }

@@ -144,14 +144,7 @@ def read_file_header(file: BinaryIO | mmap, transfer_syntax: str) -> Header:
         uids = {keyword: _only(attributes, keyword) for keyword in _IDENTIFYING}
         patient_id, issuer = _only(attributes, "PatientID"), _only(attributes, "IssuerOfPatientID")
     else:
-        dataset = _read(file)
-        try:
-            uids = {keyword: str(dataset.get(keyword, "")).rstrip("\0 ") for keyword in _IDENTIFYING}
-            patient_id = str(dataset.get("PatientID", "") or "").strip()
-            issuer = str(dataset.get("IssuerOfPatientID", "") or "").strip()
-            attributes = _attributes(dataset)
-        except (ValueError, TypeError, AttributeError, LookupError, RecursionError, OverflowError) as error:
-            raise InvalidRequest("the data set's attributes cannot be read", code="structure") from error
+        uids, patient_id, issuer, attributes = _thorough(file)
     for keyword, uid in uids.items():
         if not is_uid(uid):
             raise InvalidRequest("a UID is missing or malformed", code="value", expression=[keyword])
@@ -216,6 +209,20 @@ def _plain(file: BinaryIO | mmap, transfer_syntax: str) -> dict[str, Any] | None
 def _only(attributes: dict[str, Any], keyword: str) -> str:
     """The value of an element that has one at most."""
     return str(attributes.get(_TAG[keyword], {}).get("Value", [""])[0]).strip()
+
+
+def _thorough(file: BinaryIO | mmap) -> tuple[dict[str, str], str, str, dict[str, Any]]:
+    """What pydicom finds: the identifying UIDs, patient number, its issuer, and the DICOM JSON."""
+    dataset = _read(file)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            uids = {keyword: str(dataset.get(keyword, "")).rstrip("\0 ") for keyword in _IDENTIFYING}
+            patient_id = str(dataset.get("PatientID", "") or "").strip()
+            issuer = str(dataset.get("IssuerOfPatientID", "") or "").strip()
+        return uids, patient_id, issuer, _attributes(dataset)
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError, OverflowError) as error:
+        raise InvalidRequest("the data set's attributes cannot be read", code="structure") from error
 
 
 def _read(file: BinaryIO | mmap) -> Dataset:

@@ -36,6 +36,8 @@ class DoorOptions:
     ae_title: str
     tls: ssl.SSLContext | None = None
     limits: Limits = field(default_factory=Limits)
+    busy: Callable[[], None] | None = None
+    """Called when there are several associations at the same time."""
 
 
 class Door:
@@ -58,6 +60,7 @@ class Door:
         self._services = tuple(services)
         self._refused = refused
         self._transferred = transferred
+        self._busy = options.busy
         self._stopping = threading.Event()
         self._occupancy = Occupancy(options.limits)
         self._terms = self._agreed(options)
@@ -96,7 +99,7 @@ class Door:
             handlers=self._dispatching(),
             store=next((service.store for service in self._services if service.store is not None), None),
             admit=self._admit,
-            enter=lambda association: self._occupancy.enters(association, association.address),
+            enter=self._enter,
             stopping=self._stopping.is_set,
         )
 
@@ -117,6 +120,12 @@ class Door:
         if peer is None:
             self._refused(calling, association.address)
         return peer
+
+    def _enter(self, association: DoorAssociation) -> bool:
+        entered = self._occupancy.enters(association, association.address)
+        if self._busy is not None and len(self._occupancy.associations) > 1:
+            self._busy()
+        return entered
 
     def _serve(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
         association = DoorAssociation(self._terms, connection, address)
