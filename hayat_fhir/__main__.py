@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from hayat_fhir.terminal import announcer, fail, json_object, password_from_stdin, print_rows, with_clear_errors
+from hayat_fhir.terminal import (
+    announcer,
+    certificate_digest,
+    fail,
+    json_object,
+    password_from_stdin,
+    print_rows,
+    with_clear_errors,
+)
 
 if TYPE_CHECKING:
     from hayat_fhir.app import Site
@@ -137,6 +145,7 @@ def partner_add(
     port: Annotated[int | None, typer.Option(help="Its DICOM port.", min=1, max=65535)] = None,
     scope: Annotated[list[str] | None, typer.Option(help="A SMART scope; repeatable.")] = None,
     patient_id_system: Annotated[str | None, typer.Option(help="Identifier system of its patient numbers.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="File with its DICOM TLS certificate (PEM).")] = None,
 ) -> None:
     """Register a partner hospital or a PACS; prints its id."""
     from hayat_fhir.services.registration import PartnerDetails
@@ -152,6 +161,7 @@ def partner_add(
         port=port,
         scopes=tuple(scope) if scope else ("system/*.cruds",),
         patient_id_system=patient_id_system,
+        certificate=certificate_digest(certificate),
     )
 
     async def add(site: Site) -> str:

@@ -6,9 +6,11 @@ It builds only what it needs, so that it stays small.
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +18,11 @@ import structlog
 
 from hayat_fhir import definitions
 from hayat_fhir.child_process import ask_for_company
+from hayat_fhir.dimse.acceptor import Limits
 from hayat_fhir.dimse.door import Door, DoorOptions
 from hayat_fhir.dimse.peers import Peers
 from hayat_fhir.dimse.storage import Storage
+from hayat_fhir.dimse.tls import server_context
 from hayat_fhir.dimse.verification import verification
 from hayat_fhir.errors import Refusal
 from hayat_fhir.listening import listening_socket
@@ -39,8 +43,27 @@ if TYPE_CHECKING:
     from hayat_fhir.settings import Settings
 
 _PATIENCE = 10.0
+_SWEEP_SECONDS = 60.0
+_STACK = 2 << 20
+"""Bytes of a thread's stack."""
 _SWITCH_SECONDS = 0.0005
 """A thread that has waited for disk or network goes on soon, however busy another one is with a header."""
+
+
+def _options(settings: Settings, *, supervised: bool) -> DoorOptions:
+    certificate, key = settings.dicom_tls_certificate, settings.dicom_tls_key
+    return DoorOptions(
+        settings.ae_title,
+        server_context(certificate, key, settings.dicom_tls_client_ca) if certificate and key else None,
+        Limits(associations=settings.dicom_associations),
+        ask_for_company if supervised else None,
+    )
+
+
+def _limit_memory(megabytes: int) -> None:
+    """Let an allocation beyond this fail, and with it the association that asks for it, not the machine."""
+    threading.stack_size(_STACK)
+    resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
 
 
 class _AuditBridge:
@@ -77,10 +100,25 @@ class _AuditBridge:
             self._log.error("audit event not written", error=type(error).__name__)
 
 
+async def _sweep(blobs: Blobs, instances: IncomingInstances) -> None:
+    """Reconcile what processes that died have left, at the start and every minute."""
+    log = structlog.get_logger("hayat_fhir.dimse")
+    while True:
+        try:
+            swept = await asyncio.to_thread(blobs.sweep, instances.knows)
+        except (Refusal, OSError) as error:
+            log.warning("not reconciled", error=type(error).__name__)
+        else:
+            if swept:
+                log.info("unfinished images removed", images=swept)
+        await asyncio.sleep(_SWEEP_SECONDS)
+
+
 async def serve_dimse(settings: Settings, listening: socket.socket | None = None) -> None:
     """Run the DICOM door until SIGTERM, on a socket that listens already or on one of its own."""
     configure_logging()
     sys.setswitchinterval(_SWITCH_SECONDS)
+    _limit_memory(settings.dicom_memory_mb)
     loaded = definitions.load()
     url = running_url(settings.data_dir, settings.mongodb_url.get_secret_value() if settings.mongodb_url else None)
     database, sync_database = connect(url), connect_sync(url)
@@ -91,11 +129,11 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
     indexer = Indexer(parameters, loaded.compartments, settings.fhir_url)
     bridge = _AuditBridge(asyncio.get_running_loop(), Auditing(log, indexer, settings.site_name))
     instances = IncomingInstances(sync_database)
-    blobs = Blobs(settings.data_dir / "blobs")
+    blobs = Blobs(settings.data_dir / "blobs", settings.disk_reserve_mb << 20)
     await asyncio.to_thread(instances.prepare)
-    await asyncio.to_thread(blobs.sweep, instances.knows)
+    sweeping = asyncio.create_task(_sweep(blobs, instances))
     door = Door(
-        DoorOptions(settings.ae_title, busy=ask_for_company if listening is not None else None),
+        _options(settings, supervised=listening is not None),
         listening or listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port),
         Peers(lambda: peers(sync_database)),
         [
@@ -112,6 +150,7 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
     try:
         await stop.wait()
     finally:
+        sweeping.cancel()
         await asyncio.to_thread(door.stop)
         await log.drain()
         await database.close()

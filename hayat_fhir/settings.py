@@ -44,6 +44,17 @@ class Settings(BaseSettings):
     dicom_port: int = Field(11112, ge=1, le=65535)
     dicom_processes: int = Field(2, ge=1, le=64)
     """Processes that serve the DICOM port at most: one, until several peers send at the same time."""
+    dicom_associations: int = Field(64, ge=1, le=1024)
+    """Associations that each of these processes serves at the same time."""
+    dicom_memory_mb: int = Field(2048, ge=512)
+    """MB of memory that each of these processes may allocate, the stacks of its threads included."""
+    dicom_tls_certificate: Path | None = None
+    """The certificate chain (PEM) of the DICOM port, which then speaks TLS only."""
+    dicom_tls_key: Path | None = None
+    dicom_tls_client_ca: Path | None = None
+    """The authorities (PEM) of whose certificates every DICOM peer must show one."""
+    disk_reserve_mb: int = Field(1024, ge=0)
+    """MB of the disk under the data directory that images do not fill: there they are refused, for the time being."""
     ae_title: str = Field("HAYAT", pattern=r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
     data_dir: Path = Path("data")
     workers: int = Field(1, ge=1, le=64)
@@ -95,6 +106,10 @@ class Settings(BaseSettings):
             raise ValueError("HAYAT_BASE_URL must be https, unless it is of this machine")
         if (self.first_staff_email is None) != (self.first_staff_password is None):
             raise ValueError("HAYAT_FIRST_STAFF_EMAIL and HAYAT_FIRST_STAFF_PASSWORD go together")
+        if (self.dicom_tls_certificate is None) != (self.dicom_tls_key is None):
+            raise ValueError("HAYAT_DICOM_TLS_CERTIFICATE and HAYAT_DICOM_TLS_KEY go together")
+        if self.dicom_tls_client_ca is not None and self.dicom_tls_certificate is None:
+            raise ValueError("HAYAT_DICOM_TLS_CLIENT_CA needs HAYAT_DICOM_TLS_CERTIFICATE")
         if self.http_port == self.dicom_port:
             raise ValueError("HAYAT_HTTP_PORT and HAYAT_DICOM_PORT must differ")
         return self

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import ssl
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
 
@@ -65,6 +67,16 @@ def announcer() -> Callable[[str], None]:
         console.print(Text.assemble(("hayat ", "cyan"), (line, style)))
 
     return announce
+
+
+def certificate_digest(path: Path | None) -> str | None:
+    """The SHA-256, in hexadecimal digits, of the certificate in a PEM file."""
+    if path is None:
+        return None
+    try:
+        return sha256(ssl.PEM_cert_to_DER_cert(path.read_text(encoding="ascii").strip() + "\n")).hexdigest()
+    except ValueError:
+        fail(f"{path}: not a certificate in PEM", _MISCONFIGURED)
 
 
 def password_from_stdin(*, asked: bool) -> str:

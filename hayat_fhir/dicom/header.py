@@ -144,7 +144,7 @@ def read_file_header(file: BinaryIO | mmap, transfer_syntax: str) -> Header:
         uids = {keyword: _only(attributes, keyword) for keyword in _IDENTIFYING}
         patient_id, issuer = _only(attributes, "PatientID"), _only(attributes, "IssuerOfPatientID")
     else:
-        uids, patient_id, issuer, attributes = _thorough(file)
+        uids, patient_id, issuer, attributes = _thorough(file, transfer_syntax)
     for keyword, uid in uids.items():
         if not is_uid(uid):
             raise InvalidRequest("a UID is missing or malformed", code="value", expression=[keyword])
@@ -211,9 +211,11 @@ def _only(attributes: dict[str, Any], keyword: str) -> str:
     return str(attributes.get(_TAG[keyword], {}).get("Value", [""])[0]).strip()
 
 
-def _thorough(file: BinaryIO | mmap) -> tuple[dict[str, str], str, str, dict[str, Any]]:
+def _thorough(file: BinaryIO | mmap, transfer_syntax: str) -> tuple[dict[str, str], str, str, dict[str, Any]]:
     """What pydicom finds: the identifying UIDs, patient number, its issuer, and the DICOM JSON."""
     dataset = _read(file)
+    if dataset.original_encoding != (transfer_syntax == _IMPLICIT, transfer_syntax != _BIG_ENDIAN):
+        raise InvalidRequest("the data set is not in the transfer syntax that was agreed on", code="structure")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

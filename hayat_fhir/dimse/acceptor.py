@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from hayat_fhir.dimse.tls import shake_hands
+
 Serve = Callable[[socket.socket, tuple[Any, ...]], None]
 _TICK_MS = 250
 _FIRST_BYTE_SECONDS = 10.0
@@ -58,6 +60,11 @@ class Occupancy:
                 _shut(self._waiting.popitem(last=False)[0])
             self._waiting[connection] = address
             return True
+
+    def becomes(self, plain: socket.socket, connection: socket.socket) -> None:
+        """A connection that waits goes on as another object."""
+        with self._lock:
+            self._waiting[connection] = self._waiting.pop(plain, "")
 
     def enters(self, association: Any, address: str) -> bool:  # noqa: ANN401 - whatever stands for an association
         """Its peer is known; False where there are too many associations."""
@@ -128,19 +135,21 @@ class Acceptor:
             connection.close()
 
     def _take(self, connection: socket.socket, address: tuple[Any, ...]) -> None:
-        plain = connection
         try:
             connection.settimeout(_FIRST_BYTE_SECONDS)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
-                connection = self._tls.wrap_socket(connection, server_side=True)
+                plain = connection
+                connection = self._tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+                self._occupancy.becomes(plain, connection)
+                shake_hands(connection, _FIRST_BYTE_SECONDS)
             elif not connection.recv(1, socket.MSG_PEEK):
                 return
             self._serve(connection, address)
         except OSError:
             return
         finally:
-            self._occupancy.leaves(plain)
+            self._occupancy.leaves(connection)
             connection.close()
 
 

@@ -23,6 +23,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hayat_fhir.dimse.commands import StoreRequest, store_response
 from hayat_fhir.dimse.messages import Messages, Sink, StoreMessage
+from hayat_fhir.dimse.tls import peer_certificate
 from hayat_fhir.dimse.transport import BoundedSocket
 from hayat_fhir.dimse.upper_layer import UpperLayer
 from hayat_fhir.errors import InvalidRequest
@@ -76,6 +77,7 @@ class DoorAssociation(Association):  # type: ignore[misc]
         self.terms = terms
         self.connection = connection
         self.address = str(address[0]).removeprefix("::ffff:")
+        self.certificate = peer_certificate(connection)
         self.images = 0
         self.acse, self.dul, self.dimse = _Negotiation(self), UpperLayer(self), Messages(self)
         self.acse_timeout, self.network_timeout = terms.ae.acse_timeout, terms.ae.network_timeout

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pynetdicom import AE, _config, evt
+from pynetdicom.presentation import PresentationContext
 
 from hayat_fhir.dimse.acceptor import Acceptor, Limits, Occupancy
 from hayat_fhir.dimse.association import DoorAssociation, Terms
@@ -95,13 +96,17 @@ class Door:
             ae=ae,
             ae_title=options.ae_title,
             maximum_pdu=MAXIMUM_PDU,
-            context_for=contexts.get,
+            context_for=lambda abstract_syntax: contexts.get(abstract_syntax) or self._private(abstract_syntax),
             handlers=self._dispatching(),
             store=next((service.store for service in self._services if service.store is not None), None),
             admit=self._admit,
             enter=self._enter,
             stopping=self._stopping.is_set,
         )
+
+    def _private(self, abstract_syntax: str) -> PresentationContext | None:
+        offered = (service.private(abstract_syntax) for service in self._services if service.private is not None)
+        return next((context for context in offered if context is not None), None)
 
     def _dispatching(self) -> list[tuple[EventType, Callable[[Event], Any]]]:
         """One handler for each event: that of the service whose abstract syntax the message has."""
@@ -114,7 +119,7 @@ class Door:
 
     def _admit(self, calling: str, association: DoorAssociation) -> Partner | None:
         try:
-            peer = self._peers.admitted(calling, association.address)
+            peer = self._peers.admitted(calling, association.address, association.certificate)
         except Refusal:
             return None
         if peer is None:

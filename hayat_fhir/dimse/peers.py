@@ -1,4 +1,4 @@
-"""Who may associate: the partners that have a DICOM port, by AE title and address."""
+"""Who may associate: the partners that have a DICOM port, by AE title, address and, over TLS, certificate."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from hayat_fhir.dimse.tls import Certificate
 from hayat_fhir.store.partners import Partner
 
 _REFRESH = 2.0
@@ -29,13 +30,22 @@ class Peers:
                 self._at = time.monotonic()
             return self._by_title.get(ae_title)
 
-    def admitted(self, calling: str, address: str) -> Partner | None:
-        """The peer with this AE title, if it may call from this address."""
+    def admitted(self, calling: str, address: str, certificate: Certificate | None = None) -> Partner | None:
+        """The peer with this AE title, if it may call from this address, and with this certificate or without one.
+
+        A peer whose certificate is registered must show that one; one of any other peer must be for its host.
+        """
         peer = self.get(calling)
-        if peer is None or peer.host is None:
+        if peer is None or peer.host is None or peer.disabled or not _fits(certificate, peer, peer.host):
             return None
         try:
             known = {info[4][0] for info in socket.getaddrinfo(peer.host, None)}
         except OSError:
             return None
         return peer if address in known or address.removeprefix("::ffff:") in known else None
+
+
+def _fits(certificate: Certificate | None, peer: Partner, host: str) -> bool:
+    if peer.certificate is not None:
+        return certificate is not None and certificate.sha256 == peer.certificate
+    return certificate is None or certificate.names(host)

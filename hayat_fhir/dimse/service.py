@@ -33,6 +33,8 @@ class Service:
     contexts: tuple[PresentationContext, ...]
     handlers: Mapping[EventType, Handler]
     store: StoreHandler | None = None
+    private: Callable[[str], PresentationContext | None] | None = None
+    """What is offered for an abstract syntax of which this service has no context, such as a vendor's own."""
     ended: Callable[[DoorAssociation], None] | None = None
 
 
@@ -43,8 +45,7 @@ def contexts(conformance: Mapping[str, Any], table: str) -> tuple[PresentationCo
     Rows that have the role ``scu`` as well may be asked for with either role (PS3.7 D.3.3.4), as a peer does that
     retrieves by C-GET.
     """
-    use = "storage" if table == "storage" else "messages"
-    syntaxes = [row["uid"] for row in conformance["transfer_syntaxes"] if use in row["uses"]]
+    syntaxes = transfer_syntaxes(conformance, "storage" if table == "storage" else "messages")
     made = []
     for row in conformance[table]:
         if "scp" in row["roles"]:
@@ -53,3 +54,8 @@ def contexts(conformance: Mapping[str, Any], table: str) -> tuple[PresentationCo
                 context.scu_role = context.scp_role = True
             made.append(context)
     return tuple(made)
+
+
+def transfer_syntaxes(conformance: Mapping[str, Any], use: str) -> list[str]:
+    """The transfer syntaxes for ``storage`` or ``messages``, in the order of our preference."""
+    return [row["uid"] for row in conformance["transfer_syntaxes"] if use in row["uses"]]

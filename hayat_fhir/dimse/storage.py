@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import structlog
-from pynetdicom.presentation import PresentationContext
+from pynetdicom.presentation import PresentationContext, build_context
 from structlog.typing import FilteringBoundLogger
 
+from hayat_fhir.dicom.header import is_uid
 from hayat_fhir.dimse.commands import StoreRequest
 from hayat_fhir.dimse.messages import Sink
-from hayat_fhir.dimse.service import Service, contexts
+from hayat_fhir.dimse.service import Service, contexts, transfer_syntaxes
 from hayat_fhir.errors import DIMSE_STATUS, Refusal
 from hayat_fhir.services.ingest import Arrival, Ingest, Taken
 from hayat_fhir.store.partners import Partner
 
+_STANDARD_ROOT = "1.2.840.10008."
+"""What the UIDs begin with that DICOM itself assigns; SOP classes of any other root are a vendor's own."""
 _SUCCESS = 0x0000
 _CONFLICT = 0xA900
 _PROCESSING_FAILURE = 0x0110
@@ -57,7 +60,14 @@ class Storage:
 
     def service(self, conformance: Mapping[str, Any]) -> Service:
         """The service; ``conformance`` is conformance/dicom.json."""
-        return Service(contexts(conformance, "storage"), {}, store=self)
+        syntaxes = transfer_syntaxes(conformance, "storage")
+
+        def private(abstract_syntax: str) -> PresentationContext | None:
+            standard = abstract_syntax.startswith(_STANDARD_ROOT)
+            return None if standard or not is_uid(abstract_syntax) else build_context(abstract_syntax, syntaxes)
+
+        accepts = bool(conformance["private_storage"])
+        return Service(contexts(conformance, "storage"), {}, store=self, private=private if accepts else None)
 
     def begin(self, request: StoreRequest, context: PresentationContext, peer: Partner) -> Receiving:
         """An image is about to arrive."""

@@ -41,6 +41,8 @@ class PartnerDetails:
     port: int | None = None
     scopes: tuple[str, ...] = ("system/*.cruds",)
     patient_id_system: str | None = None
+    certificate: str | None = None
+    """The SHA-256 of the certificate that it shows when it associates over TLS."""
 
 
 class Registration:
@@ -120,6 +122,7 @@ class Registration:
             port=details.port,
             scopes=details.scopes,
             patient_id_system=details.patient_id_system or self._patient_ids_of(fhir_url),
+            certificate=details.certificate,
         )
         try:
             await self._partners.add(partner)

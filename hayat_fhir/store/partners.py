@@ -18,7 +18,8 @@ class Partner:
     """A partner. ``id`` is also the id of its Organization; ``client_id`` names it at the token endpoint.
 
     ``jwks`` or ``jwks_url`` hold its public keys, ``fhir_url`` is its FHIR base; ``ae_title``, ``host`` and
-    ``port`` are its DICOM port. ``patient_id_system`` is the identifier system of its patient numbers.
+    ``port`` are its DICOM port, ``certificate`` is the SHA-256 of the certificate that it shows there.
+    ``patient_id_system`` is the identifier system of its patient numbers.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Partner:
     scopes: tuple[str, ...] = ()
     patient_id_system: str | None = None
     disabled: bool = False
+    certificate: str | None = None
 
 
 class Partners:

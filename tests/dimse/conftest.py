@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pynetdicom import AE
 from hayat_fhir import definitions
 from hayat_fhir.dimse.door import Door, DoorOptions
 from hayat_fhir.dimse.peers import Peers
+from hayat_fhir.dimse.service import Service
 from hayat_fhir.dimse.storage import Storage
 from hayat_fhir.dimse.verification import verification
 from hayat_fhir.listening import listening_socket
@@ -48,36 +50,57 @@ class RunningDoor:
     folder: Path
     reports: list[tuple[str, str, str]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    transferred: list[tuple[str, int]] = field(default_factory=list)
+    door: Door | None = None
 
     def files(self) -> list[Path]:
         """All files of the image store, unfinished ones too."""
         return [path for path in self.folder.rglob("*") if path.is_file() and path.name != "lock"]
 
 
-@pytest.fixture
-def door(mongodb_url: str, database_name: str, tmp_path: Path) -> Iterator[RunningDoor]:
-    """A running door."""
+@contextmanager
+def opened(
+    mongodb_url: str,
+    database_name: str,
+    folder: Path,
+    *,
+    options: DoorOptions = DoorOptions("HAYAT"),  # noqa: B008 - frozen
+    reserve: int = 0,
+    peers: Sequence[Partner] = (PEER,),
+    services: Sequence[Service] = (),
+) -> Iterator[RunningDoor]:
+    """A running door of a database and folder."""
     database = connect_sync(mongodb_url, database_name)
-    instances, blobs = IncomingInstances(database), Blobs(tmp_path)
+    instances, blobs = IncomingInstances(database), Blobs(folder, reserve)
     instances.prepare()
     listening = listening_socket("port", "127.0.0.1", 0)
-    running = RunningDoor(listening.getsockname()[1], database["instances"], database["quarantine"], blobs, tmp_path)
+    running = RunningDoor(listening.getsockname()[1], database["instances"], database["quarantine"], blobs, folder)
     conformance = definitions.load().dicom
     ingest = Ingest(instances, blobs, lambda *report: running.reports.append(report))
     served = Door(
-        DoorOptions("HAYAT"),
+        options,
         listening,
-        Peers(lambda: [PEER]),
-        [verification(conformance), Storage(ingest).service(conformance)],
+        Peers(lambda: list(peers)),
+        [verification(conformance), Storage(ingest).service(conformance), *services],
         lambda *who: running.refused.append(who),
-        lambda *_: None,
+        lambda peer, _, images: running.transferred.append((peer.id, images)),
     )
     served.start()
-    yield running
-    served.stop()
-    listening.close()
-    database.client.drop_database(database_name)
-    database.client.close()
+    running.door = served
+    try:
+        yield running
+    finally:
+        served.stop()
+        listening.close()
+        database.client.close()
+
+
+@pytest.fixture
+def door(mongodb_url: str, database_name: str, tmp_path: Path) -> Iterator[RunningDoor]:
+    """A running door."""
+    with opened(mongodb_url, database_name, tmp_path) as running:
+        yield running
+        running.rows.database.client.drop_database(database_name)
 
 
 @pytest.fixture

@@ -1,0 +1,98 @@
+"""TLS of the DICOM port: the profile of BCP 195 (DICOM PS3.15 annex B.12; RFC 9325), and who a certificate names."""
+
+from __future__ import annotations
+
+import select
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from hayat_fhir.errors import ConfigurationError
+
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2: forward secrecy and authenticated encryption only; those of TLS 1.3 all are so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A peer's certificate, which a trusted authority has signed: its SHA-256, and the hosts that it is for."""
+
+    sha256: str
+    hosts: frozenset[str]
+
+    def names(self, host: str) -> bool:
+        """Whether it is for this host name or address."""
+        return _normal(host) in self.hosts
+
+
+def server_context(certificate: Path, key: Path, client_authorities: Path | None) -> ssl.SSLContext:
+    """The TLS context of the port; with ``client_authorities`` every client must show a certificate of one of them.
+
+    Raises:
+        ConfigurationError: A file cannot be read, or does not hold what it should.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"HAYAT_DICOM_TLS_CERTIFICATE, HAYAT_DICOM_TLS_KEY: {_reason(error)}") from error
+    if client_authorities is not None:
+        try:
+            context.load_verify_locations(client_authorities)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(f"HAYAT_DICOM_TLS_CLIENT_CA: {_reason(error)}") from error
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def shake_hands(connection: ssl.SSLSocket, seconds: float) -> None:
+    """Complete the handshake within this time altogether, however slowly the client's bytes come.
+
+    Raises:
+        OSError: It failed, or was not completed in time.
+    """
+    deadline = time.monotonic() + seconds
+    connection.setblocking(False)
+    poll = select.poll()
+    while True:
+        try:
+            connection.do_handshake()
+        except ssl.SSLWantReadError:
+            poll.register(connection, select.POLLIN)
+        except ssl.SSLWantWriteError:
+            poll.register(connection, select.POLLOUT)
+        else:
+            return
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("TLS handshake not completed in time")
+        poll.poll(left * 1000)
+
+
+def peer_certificate(connection: object) -> Certificate | None:
+    """The certificate that the peer of this connection has shown; None where there is none."""
+    encoded = connection.getpeercert(binary_form=True) if isinstance(connection, ssl.SSLSocket) else None
+    if not encoded or not isinstance(connection, ssl.SSLSocket):
+        return None
+    shown: Mapping[str, Any] = connection.getpeercert() or {}
+    names = [name for kind, name in shown.get("subjectAltName", ()) if kind in {"DNS", "IP Address"}]
+    return Certificate(sha256(encoded).hexdigest(), frozenset(map(_normal, names)))
+
+
+def _normal(host: str) -> str:
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return host.lower().rstrip(".")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

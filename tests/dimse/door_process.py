@@ -1,0 +1,27 @@
+"""``python -m tests.dimse.door_process URL DATABASE FOLDER``: a DICOM door that can be killed; prints its port."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+from hayat_fhir.store.database import connect_sync
+from hayat_fhir.store.instances import IncomingInstances
+from tests.dimse.conftest import opened
+
+_SETTLING = 0.5
+
+
+def main(url: str, database_name: str, folder: str) -> None:
+    """Serve until killed, and reconcile what the one before left."""
+    with opened(url, database_name, Path(folder)) as running:
+        known = IncomingInstances(connect_sync(url, database_name)).knows
+        threading.Thread(target=running.blobs.sweep, args=(known, _SETTLING), daemon=True).start()
+        sys.stdout.write(f"{running.port}\n")
+        sys.stdout.flush()
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

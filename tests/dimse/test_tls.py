@@ -1,0 +1,207 @@
+"""What peers see of the DICOM port when it speaks TLS."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+
+from hayat_fhir.dimse.door import DoorOptions
+from hayat_fhir.dimse.tls import server_context
+from hayat_fhir.errors import ConfigurationError
+
+from .conftest import PEER, RunningDoor, opened
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A certificate and its key, in files; ``sha256`` is the certificate's."""
+
+    certificate: Path
+    key: Path
+    sha256: str
+
+
+class Authority:
+    """Issues certificates into a folder."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.certificate = folder / f"{name}.pem"
+        built = self._builder(name, self._key).add_extension(x509.BasicConstraints(True, 0), True)
+        signed = built.sign(self._key, hashes.SHA256())
+        self.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, name: str, address: str = "127.0.0.1", *, expired: bool = False) -> Issued:
+        """A certificate for an address."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
+        signed = self._builder(name, key, expired=expired).add_extension(names, False).sign(self._key, hashes.SHA256())
+        issued = Issued(
+            self._folder / f"{name}.pem",
+            self._folder / f"{name}.key",
+            sha256(signed.public_bytes(serialization.Encoding.DER)).hexdigest(),
+        )
+        issued.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+        issued.key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return issued
+
+    def _builder(self, name: str, key: ec.EllipticCurvePrivateKey, *, expired: bool = False) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=2))
+            .not_valid_after(now + timedelta(days=-1 if expired else 1))
+        )
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """The authority that the door trusts."""
+    return Authority(tmp_path, "authority")
+
+
+@pytest.fixture
+def tls(authority: Authority) -> ssl.SSLContext:
+    """The door's TLS: its own certificate, and clients' certificates required."""
+    own = authority.issue("door")
+    return server_context(own.certificate, own.key, authority.certificate)
+
+
+@pytest.fixture
+def door(mongodb_url: str, database_name: str, tmp_path: Path, tls: ssl.SSLContext) -> Iterator[RunningDoor]:
+    """A door that speaks TLS."""
+    with opened(mongodb_url, database_name, tmp_path / "blobs", options=DoorOptions("HAYAT", tls)) as running:
+        yield running
+        running.rows.database.client.drop_database(database_name)
+
+
+def echo(port: int, authority: Authority, shown: Issued | None, most: ssl.TLSVersion | None = None) -> str:
+    """Ask for an association over TLS, and a C-ECHO."""
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    if shown is not None:
+        context.load_cert_chain(shown.certificate, shown.key)
+    if most is not None:
+        context.maximum_version = most
+    ae = AE(ae_title="PACS")
+    ae.acse_timeout = ae.connection_timeout = 5
+    ae.add_requested_context(Verification)
+    association = ae.associate("127.0.0.1", port, ae_title="HAYAT", tls_args=(context, "127.0.0.1"))
+    if not association.is_established:
+        return "rejected" if association.is_rejected else "aborted"
+    status = association.send_c_echo().Status
+    association.release()
+    return f"0x{status:04X}"
+
+
+def test_echo_over_tls(door: RunningDoor, authority: Authority) -> None:
+    """A peer whose certificate is for its registered host is served."""
+    assert echo(door.port, authority, authority.issue("pacs")) == "0x0000"
+
+
+def test_tls_1_2_is_spoken(door: RunningDoor, authority: Authority) -> None:
+    """BCP 195 asks for TLS 1.2 at least."""
+    assert echo(door.port, authority, authority.issue("pacs"), ssl.TLSVersion.TLSv1_2) == "0x0000"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_older_tls_is_refused(door: RunningDoor) -> None:
+    """A client that offers TLS 1.1 at most gets no connection."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with (
+        socket.create_connection(("127.0.0.1", door.port), timeout=5) as connection,
+        pytest.raises(OSError, match=r"."),
+    ):
+        context.wrap_socket(connection)
+
+
+def test_no_certificate_is_refused(door: RunningDoor, authority: Authority) -> None:
+    """A peer that shows none is not served."""
+    assert echo(door.port, authority, None) == "aborted"
+
+
+def test_an_expired_certificate_is_refused(door: RunningDoor, authority: Authority) -> None:
+    """Nor one that shows an old one."""
+    assert echo(door.port, authority, authority.issue("pacs", expired=True)) == "aborted"
+
+
+def test_a_certificate_of_another_authority_is_refused(door: RunningDoor, authority: Authority, tmp_path: Path) -> None:
+    """Nor one that somebody else vouches for."""
+    assert echo(door.port, authority, Authority(tmp_path, "stranger").issue("pacs")) == "aborted"
+
+
+def test_a_certificate_of_another_host_is_rejected(door: RunningDoor, authority: Authority) -> None:
+    """AE title and certificate must belong together."""
+    assert echo(door.port, authority, authority.issue("other", "192.0.2.7")) == "rejected"
+    assert door.refused == [("PACS", "127.0.0.1")]
+
+
+def test_a_registered_certificate_is_the_only_one(
+    mongodb_url: str, database_name: str, tmp_path: Path, tls: ssl.SSLContext, authority: Authority
+) -> None:
+    """Where a peer's certificate is registered, another one for the same host will not do."""
+    registered = authority.issue("registered", "192.0.2.7")
+    peer = replace(PEER, certificate=registered.sha256)
+    folder = tmp_path / "blobs"
+    with opened(mongodb_url, database_name, folder, options=DoorOptions("HAYAT", tls), peers=[peer]) as running:
+        assert echo(running.port, authority, registered) == "0x0000"
+        assert echo(running.port, authority, authority.issue("pacs")) == "rejected"
+        running.rows.database.client.drop_database(database_name)
+
+
+def test_stalled_handshakes_stop_nobody(door: RunningDoor, authority: Authority) -> None:
+    """Clients that never finish their handshake keep nobody waiting, even a hundred of them."""
+    pacs = authority.issue("pacs")
+    stalled = [socket.create_connection(("127.0.0.1", door.port)) for _ in range(60)]
+    for connection in stalled:
+        connection.sendall(b"\x16\x03")
+    begun = time.monotonic()
+
+    assert echo(door.port, authority, pacs) == "0x0000"
+    assert time.monotonic() - begun < 5
+    for connection in stalled:
+        connection.close()
+
+
+def test_dicom_in_the_clear_is_closed(door: RunningDoor) -> None:
+    """Who does not speak TLS is not answered in the clear."""
+    with socket.create_connection(("127.0.0.1", door.port), timeout=5) as connection:
+        connection.sendall(b"\x01\x00\x00\x00\x00\x44" + b"\0" * 68)
+        try:
+            received = connection.recv(100)
+        except ConnectionResetError:
+            received = b""
+    assert received[:1] in {b"", b"\x15"}
+
+
+def test_files_that_are_no_certificates_stop_the_start(tmp_path: Path) -> None:
+    """The message names the setting."""
+    with pytest.raises(ConfigurationError, match="HAYAT_DICOM_TLS_CERTIFICATE"):
+        server_context(tmp_path / "missing.pem", tmp_path / "missing.key", None)
