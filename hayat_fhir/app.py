@@ -11,6 +11,8 @@ from hayat_fhir import definitions
 from hayat_fhir.definitions import Definitions
 from hayat_fhir.dimse.delivery import ImageDelivery
 from hayat_fhir.fhir.validation import Validator
+from hayat_fhir.mapping.document import DocumentMapping
+from hayat_fhir.mapping.document_file import compiled_document
 from hayat_fhir.mapping.engine import Mapper, compiled
 from hayat_fhir.model_process import ModelProcesses
 from hayat_fhir.rest.outbound import PartnerClient
@@ -19,21 +21,28 @@ from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.security.keys import SiteKeys
 from hayat_fhir.security.passwords import Passwords
 from hayat_fhir.security.policy import Policy
+from hayat_fhir.security.second_factor import SecondFactor
 from hayat_fhir.security.tokens import AccessToken, verify_access
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.authorization import Authorization
 from hayat_fhir.services.bundles import Bundles
 from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.credentials import Credentials
 from hayat_fhir.services.drafting import Drafting
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
 from hayat_fhir.services.imaging_study import ImagingStudies
 from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.legacy_reading import LegacyReading
+from hayat_fhir.services.legacy_writing import LegacyWriting
+from hayat_fhir.services.password_hashing import PasswordHashing
+from hayat_fhir.services.people import People
 from hayat_fhir.services.projection import Projection
 from hayat_fhir.services.registration import Registration
 from hayat_fhir.services.retrieval import Retrieval
 from hayat_fhir.services.searching import Searching
+from hayat_fhir.services.sign_in import SignIn
 from hayat_fhir.services.transactions import Transactions
 from hayat_fhir.settings import Settings
 from hayat_fhir.store.accounts import Accounts
@@ -42,12 +51,15 @@ from hayat_fhir.store.audit_events import AuditLog
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.claims import Claims
 from hayat_fhir.store.database import Database, connect
+from hayat_fhir.store.ended_tokens import EndedTokens
 from hayat_fhir.store.grants import Grants
 from hayat_fhir.store.instances import Instances
 from hayat_fhir.store.mongod import EmbeddedMongod, attach
 from hayat_fhir.store.outbox import Outbox
 from hayat_fhir.store.partners import Partners
+from hayat_fhir.store.photos import Photos
 from hayat_fhir.store.resources import Resources
+from hayat_fhir.store.throttles import Throttles
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,19 @@ class Site:
     projection: Projection
     retrieval: Retrieval
     registration: Registration
+    sign_in: SignIn
+    credentials: Credentials
+    legacy_reading: LegacyReading
+    legacy_writing: LegacyWriting
+    photos: Photos
+
+
+@dataclass(frozen=True, slots=True)
+class Mappings:
+    """The mapping files: tables out of DICOM by file and table, legacy documents by name."""
+
+    tables: dict[str, dict[str, Mapper]]
+    documents: dict[str, DocumentMapping]
 
 
 @asynccontextmanager
@@ -121,12 +146,14 @@ def _built(
     client: PartnerClient,
     models: ModelProcesses,
 ) -> Site:
+    mappings = check_definitions(loaded)
     parameters = SearchParameters(loaded.search_parameters, loaded.resource_types)
     dates = {type: code for type in loaded.resource_types if (code := parameters.principal_date(type)) is not None}
     indexer = Indexer(parameters, loaded.compartments, settings.fhir_url)
     policy = Policy()
     resources = Resources(database, dates)
     accounts, partners, grants = Accounts(database), Partners(database), Grants(database)
+    ended = EndedTokens(database)
     auditing = Auditing(log, indexer, settings.site_name)
     drafting = Drafting(Validator(loaded.elements, loaded.bindings, loaded.resource_types), indexer, policy)
     conditional = Conditional(resources, Claims(database), policy, parameters, settings.fhir_url)
@@ -147,6 +174,21 @@ def _built(
         fetch=client,
         auditing=auditing,
         ttl=settings.access_token_seconds,
+        session_ttl=settings.session_seconds,
+    )
+    hashing = PasswordHashing(Passwords())
+    second_factor = SecondFactor(keys.secret("second factor"), settings.site_name)
+    people = People(accounts, resources, hashing)
+    reading = LegacyReading(
+        mappings.documents,
+        resources,
+        policy,
+        parameters,
+        indexer,
+        auditing,
+        accounts,
+        settings.fhir_url,
+        settings.default_photo_url,
     )
     instances, blobs = Instances(database), Blobs(settings.data_dir / "blobs")
 
@@ -163,7 +205,7 @@ def _built(
         partners=partners,
         outbox=outbox,
         instances=instances,
-        authentication=Authentication(verify, accounts, partners, grants),
+        authentication=Authentication(verify, accounts, partners, grants, ended),
         authorization=authorization,
         auditing=auditing,
         interactions=interactions,
@@ -182,32 +224,53 @@ def _built(
             fhir=client,
             imaging=ImageDelivery(instances, blobs, settings.ae_title),
         ),
-        projection=_projection(settings, loaded, instances, interactions, conditional),
+        projection=_projection(settings, mappings, instances, interactions, conditional),
         retrieval=Retrieval(instances, blobs, resources, policy, auditing),
         registration=Registration(
-            interactions, accounts, partners, Passwords(), settings.own_patient_id_system, authorization
+            interactions, accounts, partners, people, settings.own_patient_id_system, authorization
         ),
+        sign_in=SignIn(
+            accounts,
+            people,
+            hashing,
+            second_factor,
+            Throttles(database),
+            ended,
+            auditing,
+            authorization.session,
+        ),
+        credentials=Credentials(accounts, hashing, second_factor, auditing),
+        legacy_reading=reading,
+        legacy_writing=LegacyWriting(reading, resources, transactions, drafting, people, auditing),
+        photos=Photos(database),
     )
 
 
 def _projection(
     settings: Settings,
-    loaded: Definitions,
+    mappings: Mappings,
     instances: Instances,
     interactions: Interactions,
     conditional: Conditional,
 ) -> Projection:
-    mappers = check_definitions(loaded)
+    mappers = mappings.tables
     zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
     builder = ImagingStudies(mappers["dicom/imaging_study"], mappers["dicom/patient"], settings.site_url, zone)
     return Projection(instances, interactions, conditional, builder, settings.study_quiet_seconds)
 
 
-def check_definitions(loaded: Definitions) -> dict[str, dict[str, Mapper]]:
+def check_definitions(loaded: Definitions) -> Mappings:
     """The mapping files, compiled.
 
     Raises:
         ConfigurationError: One is wrong; the message names file, table and row.
     """
     codes = {name.removeprefix("codes/"): content for name, content in loaded.mappings.items() if "codes/" in name}
-    return {name: compiled(name, content, codes) for name, content in loaded.mappings.items() if "codes/" not in name}
+    tables: dict[str, dict[str, Mapper]] = {}
+    documents: dict[str, DocumentMapping] = {}
+    for name, content in loaded.mappings.items():
+        if name.startswith("api-v1/"):
+            documents[name.removeprefix("api-v1/")] = compiled_document(name, content, codes)
+        elif not name.startswith("codes/"):
+            tables[name] = compiled(name, content, codes)
+    return Mappings(tables, documents)

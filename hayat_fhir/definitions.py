@@ -25,9 +25,10 @@ _ELEMENT = re.compile(r"[0-9]+\.\.([0-9]+|\*) \S+")
 class Definitions:
     """Everything that is data rather than code.
 
-    ``search_parameters``: rows of r4/search-parameters.json; ``compartments``: type to the parameters that put it
-    into a patient's compartment; ``bindings``: element path to its codes; ``elements``: element path to cardinality
-    and types, ``1..1 code``; ``mappings``: ``dicom/imaging_study`` to the parsed TOML.
+    ``search_parameters``: rows of r4/search-parameters.json and of the site's own search-parameters.json;
+    ``compartments``: type to the parameters that put it into a patient's compartment; ``bindings``: element path to
+    its codes; ``elements``: element path to cardinality and types, ``1..1 code``; ``mappings``:
+    ``dicom/imaging_study`` to the parsed TOML.
     """
 
     resource_types: frozenset[str]
@@ -50,7 +51,10 @@ def load(root: Path | None = None) -> Definitions:
     r4 = root / "conformance" / "r4"
     return Definitions(
         resource_types=frozenset(_rows(r4 / "resource-types.json", list, _is_text)),
-        search_parameters=tuple(_rows(r4 / "search-parameters.json", list, _is_parameter)),
+        search_parameters=(
+            *_rows(r4 / "search-parameters.json", list, _is_parameter),
+            *_rows(root / "conformance" / "search-parameters.json", list, _is_parameter),
+        ),
         compartments={t: tuple(codes) for t, codes in _rows(r4 / "patient-compartment.json", dict, _is_codes).items()},
         bindings={path: frozenset(c) for path, c in _rows(r4 / "required-bindings.json", dict, _is_codes).items()},
         elements=_rows(r4 / "elements.json", dict, _is_element),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from hayat_fhir import __version__
+from hayat_fhir.api_v1 import door as api_v1
 from hayat_fhir.app import Site, open_site
 from hayat_fhir.dicomweb import door as dicomweb
 from hayat_fhir.errors import ConfigurationError, Conflict, InvalidRequest, Unavailable
@@ -52,9 +53,23 @@ def web_application(site: Site) -> Application:
         parameters=site.parameters,
         capability=site.definitions.capability,
         jwks=site.keys.public_jwks(),
-        doors={"dicomweb": dicomweb.application(site.authentication, site.retrieval)},
+        doors={
+            "api": api_v1.application(_legacy(site), settings.site_url, __version__, settings.cors_origins),
+            "dicomweb": dicomweb.application(site.authentication, site.retrieval),
+        },
     )
     return application.build(services, told)
+
+
+def _legacy(site: Site) -> api_v1.Services:
+    return api_v1.Services(
+        authentication=site.authentication,
+        reading=site.legacy_reading,
+        writing=site.legacy_writing,
+        sign_in=site.sign_in,
+        credentials=site.credentials,
+        photos=site.photos,
+    )
 
 
 async def serve_api(settings: Settings, listening: socket.socket | None = None) -> None:

@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     time_zone: str | None = None
     """IANA name of the zone in which the site's devices keep time; without it DICOM times stay dates."""
     access_token_seconds: int = Field(300, ge=10, le=3600)
+    session_seconds: int = Field(28800, ge=60, le=86400)
+    """How long somebody who has signed in with a password stays so; signing out ends it at once."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins of frontends that run elsewhere and may call ``/api/v1``: a JSON array."""
     study_quiet_seconds: float = Field(1.0, ge=0, le=600)
     """How long no image of a study must arrive before its ImagingStudy is rebuilt."""
     first_staff_email: str | None = None
@@ -119,6 +123,11 @@ class Settings(BaseSettings):
         """The site's URL, without a slash at the end."""
         host = f"[{self.http_host}]" if ":" in self.http_host else self.http_host
         return self.base_url.rstrip("/") or f"http://{host}:{self.http_port}"
+
+    @property
+    def default_photo_url(self) -> str:
+        """The picture of a doctor who has given none."""
+        return f"{self.site_url}/api/v1/photo/default"
 
     @property
     def fhir_url(self) -> str:

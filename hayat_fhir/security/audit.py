@@ -64,6 +64,7 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "export": _dicom("110106", "Export", "R", {"system": _REST, "code": "operation"}),
         "disclosure": _dicom("110106", "Export", "R", {"system": _LIFECYCLE, "code": "disclose"}),
         "login": _dicom("110114", "User Authentication", "E", {"system": _DCM, "code": "110122", "display": "Login"}),
+        "password": _dicom("110136", "Security Roles Changed", "U", {"system": _OWN, "code": "credentials"}),
         "token": _dicom("110114", "User Authentication", "E", {"system": _IHE, "code": "ITI-71"}),
         "instances-transferred": _dicom("110104", "DICOM Instances Transferred", "C"),
         "instances-accessed": _dicom("110103", "DICOM Instances Accessed", "R"),
@@ -108,12 +109,13 @@ def audit_event(
     patients: Sequence[str] = (),
     query: str | None = None,
     request_id: str | None = None,
+    reason: str | None = None,
 ) -> dict[str, Any]:
     """The AuditEvent of one access.
 
     ``interaction`` is a key of ``EVENTS``; ``outcome``: 0 success, 4 refused, 8 failed, 12 broken; ``entities`` and
     ``patients`` are references; ``query`` is the search as asked, which stands in the event as base64;
-    ``request_id`` is the request's own.
+    ``request_id`` is the request's own; ``reason`` is why it was done, as the caller says.
 
     An event that names several patients must not be shown to any of them: it names the others.
     """
@@ -139,6 +141,8 @@ def audit_event(
     }
     if objects:
         event["entity"] = objects
+    if reason is not None:
+        event["purposeOfEvent"] = [{"text": reason}]
     return event
 
 

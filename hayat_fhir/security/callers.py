@@ -24,7 +24,8 @@ class Caller:
     ``subject`` is the account id, the partner id or, for the site itself, its name. ``reference`` is the FHIR
     resource that stands for the caller (``Patient/..``, ``Practitioner/..``, ``Organization/..``). ``scopes``
     are the granted SMART v2 scopes. ``patients``: for a patient, their own Patient id; for a partner, the ids
-    of the patients shared with it. ``source`` marks what a partner contributes (its partner id), else None.
+    of the patients shared with it. ``rights``: what the site allows this person beyond their role
+    (``records:amend``). ``source`` marks what a partner contributes (its partner id), else None.
     """
 
     role: Role
@@ -36,6 +37,7 @@ class Caller:
     source: str | None = None
     token: str | None = None
     address: str | None = None
+    rights: frozenset[str] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,14 @@ class Restriction:
     Without limits (``everything``) all documents are visible but restricted ones. Otherwise a document is
     visible when one of its compartments is in ``compartments``, or its source is in ``sources``, or the
     type is ``everything``. ``restricted`` tells whether documents labelled restricted (R, V) are visible.
+    Documents with one of the marks in ``hidden`` among their compartments are not, whatever else is true of them.
     """
 
     everything: bool = False
     compartments: frozenset[str] = field(default_factory=frozenset)
     sources: frozenset[str] = field(default_factory=frozenset)
     restricted: bool = False
+    hidden: frozenset[str] = field(default_factory=frozenset)
 
 
 UNRESTRICTED = Restriction(everything=True, restricted=True)

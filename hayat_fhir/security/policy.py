@@ -6,14 +6,17 @@ Every resource type belongs to one class (``type_classes``), and for every role 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Protocol
 
 from hayat_fhir.errors import Forbidden, MethodNotAllowed, NotFound
+from hayat_fhir.security.authorship import check_author
 from hayat_fhir.security.callers import UNRESTRICTED, Caller, Restriction, Role
 from hayat_fhir.security.labels import is_restricted, labels, lowers
 from hayat_fhir.security.permissions import RULES, Reach
+from hayat_fhir.security.personnel import PERSONNEL, PERSONNEL_TYPES
 from hayat_fhir.security.scopes import CONTEXT, allows
 from hayat_fhir.security.type_classes import SUPPORTING_TYPES, TypeClass, class_of
 
@@ -79,7 +82,7 @@ class Old(Protocol):
 
 def sees(restriction: Restriction, compartments: tuple[str, ...], source: str | None, *, restricted: bool) -> bool:
     """Whether a restriction lets through a document with these marks: what the store puts into its queries."""
-    if restricted and not restriction.restricted:
+    if (restricted and not restriction.restricted) or restriction.hidden.intersection(compartments):
         return False
     if restriction.everything:
         return True
@@ -112,7 +115,10 @@ class Policy:
             raise Forbidden("the token's scopes do not allow this")
         if interaction is Interaction.CREATE:
             reach = RULES[caller.role, kind].see
-        return _restriction(caller, reach)
+        found = _restriction(caller, reach)
+        if type in PERSONNEL_TYPES and caller.role is not Role.STAFF:
+            return replace(found, hidden=_PERSONNEL)
+        return found
 
     def check_write(
         self,
@@ -137,6 +143,7 @@ class Policy:
         restriction = self.restriction(caller, interaction, type)
         if caller.role is Role.SITE:
             return
+        check_author(caller, type, new, old)
         kind = class_of(type)
         reach = _reach(caller, interaction, type, kind)
         if reach is Reach.SELF and (new is None or f"{type}/{new.get('id')}" not in _own_references(caller, type)):
@@ -198,6 +205,7 @@ def _restriction(caller: Caller, reach: Reach) -> Restriction:
 
 
 _ALL = Restriction(everything=True)
+_PERSONNEL = frozenset({PERSONNEL})
 
 
 @lru_cache(maxsize=1024)

@@ -28,6 +28,7 @@ class Access:
     entities: list[str] = field(default_factory=list)
     patients: set[str] = field(default_factory=set)
     query: str | None = None
+    reason: str | None = None
 
     def touched(self, *stored: Stored) -> None:
         """Add versions that were disclosed or written, and the patients in whose compartments they are."""
@@ -60,7 +61,7 @@ class Auditing:
             outcome = "8" if refusal.category in _SERVER_FAULTS else "4"
             await self.record(caller, interaction, outcome, access.entities, (), query)
             raise
-        await self.record(caller, interaction, "0", access.entities, access.patients, access.query)
+        await self.record(caller, interaction, "0", access.entities, access.patients, access.query, access.reason)
 
     async def record(
         self,
@@ -70,8 +71,9 @@ class Auditing:
         entities: Iterable[str] = (),
         patients: Iterable[str] = (),
         query: str | None = None,
+        reason: str | None = None,
     ) -> None:
-        """Write one event and wait until it is durable.
+        """Write one event and wait until it is durable; ``reason`` is the purpose that the caller gave.
 
         Raises:
             Unavailable: It could not be made durable.
@@ -81,10 +83,11 @@ class Auditing:
             caller=caller,
             outcome=outcome,
             entities=tuple(dict.fromkeys(entities)),
-            patients=tuple(sorted(patients)),
+            patients=tuple(sorted(patient for patient in patients if patient.startswith("Patient/"))),
             query=query,
             recorded=datetime.now(UTC),
             site=self._site,
+            reason=reason,
         )
         id = str(uuid4())
         compartments = tuple(self._indexer.compartments(event, id))

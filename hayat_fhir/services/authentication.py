@@ -15,6 +15,7 @@ from hayat_fhir.errors import Unauthenticated
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.tokens import AccessToken
 from hayat_fhir.store.accounts import Accounts
+from hayat_fhir.store.ended_tokens import EndedTokens
 from hayat_fhir.store.grants import Grants
 from hayat_fhir.store.partners import Partners
 
@@ -38,11 +39,13 @@ class Authentication:
         accounts: Accounts,
         partners: Partners,
         grants: Grants,
+        ended: EndedTokens,
     ) -> None:
         self._verify = verify
         self._accounts = accounts
         self._partners = partners
         self._grants = grants
+        self._ended = ended
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
     async def caller(self, token: str, address: str | None = None) -> Caller:
@@ -67,12 +70,30 @@ class Authentication:
         if role is Role.PARTNER:
             return await self._partner(token)
         account = await self._accounts.by_id(token.subject)
-        if account is None or account.disabled or account.role != role or account.epoch != token.epoch:
+        if await self._ended.ended(token.jti):
+            raise Unauthenticated("the token has been ended")
+        if (
+            account is None
+            or account.disabled
+            or account.pending
+            or account.role != role
+            or account.epoch != token.epoch
+        ):
             raise Unauthenticated("the token's holder is not active")
         patients = frozenset[str]()
         if role is Role.PATIENT and account.reference:
             patients = frozenset({account.reference.removeprefix("Patient/")})
-        return Caller(role, account.id, account.reference, account.name, token.scopes, patients, None, token.jti)
+        return Caller(
+            role,
+            account.id,
+            account.reference,
+            account.name,
+            token.scopes,
+            patients,
+            None,
+            token.jti,
+            rights=frozenset(account.rights),
+        )
 
     async def _partner(self, token: AccessToken) -> Caller:
         partner = await self._partners.by_id(token.subject)

@@ -69,6 +69,7 @@ class Authorization:
         fetch: FetchesKeys,
         auditing: Auditing,
         ttl: int = 300,
+        session_ttl: int = 28800,
     ) -> None:
         self._issuer = issuer
         self._token_endpoint = token_endpoint
@@ -78,6 +79,7 @@ class Authorization:
         self._fetch = fetch
         self._auditing = auditing
         self._ttl = ttl
+        self._session_ttl = session_ttl
         self._fetched: dict[str, _Fetched] = {}
 
     async def client_credentials(self, form: Mapping[str, str], address: str | None = None) -> dict[str, Any]:
@@ -115,16 +117,26 @@ class Authorization:
             self._keys, issuer=self._issuer, subject=partner.id, role="partner", scopes=sorted(scopes), ttl=self._ttl
         )
 
+    def session(self, account: Account) -> tuple[str, int]:
+        """A token of somebody who has signed in, and when it ends; it also says what the legacy frontend reads."""
+        person = (account.reference or "").partition("/")[2]
+        extra = {"id": person, "type": account.role}
+        return self._token(account, self._session_ttl, extra), int(time.time()) + self._session_ttl
+
     def token_for_account(self, account: Account) -> str:
-        """A token of an account, with the widest scopes of its role."""
+        """A token of an account, with the widest scopes of its role, for scripting by the site's own staff."""
+        return self._token(account, self._ttl, {})
+
+    def _token(self, account: Account, ttl: int, extra: Mapping[str, str]) -> str:
         return issue_access(
             self._keys,
             issuer=self._issuer,
             subject=account.id,
             role=account.role,
             scopes=sorted(EVERYTHING[account.role]),
-            ttl=self._ttl,
+            ttl=ttl,
             epoch=account.epoch,
+            extra=extra,
         )
 
     async def _authenticated(self, assertion: str) -> Partner:

@@ -12,6 +12,7 @@ from hayat_fhir.fhir.validation import Validator
 from hayat_fhir.search.entries import IndexEntries
 from hayat_fhir.search.indexing import Indexer
 from hayat_fhir.security.callers import Caller
+from hayat_fhir.security.personnel import marks
 from hayat_fhir.security.policy import Interaction, Policy, is_restricted
 from hayat_fhir.store.records import Change, Resource, Stored
 
@@ -63,7 +64,7 @@ class Drafting:
         if not valid:
             self._validator.validate(resource, type=type)
         resource = {**resource, "id": id}
-        compartments = tuple(self._indexer.compartments(resource, id))
+        compartments = (*self._indexer.compartments(resource, id), *marks(resource))
         self._policy.check_write(caller, interaction, type, resource, compartments, old)
         if alive and old is not None and old.resource is not None and same_content(old.resource, resource):
             return None

@@ -5,7 +5,6 @@ https://hl7.org/fhir/R4/organization.html, https://hl7.org/fhir/R4/endpoint.html
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +12,12 @@ from urllib.parse import urlsplit
 
 from hayat_fhir.errors import Conflict, InvalidRequest, NotFound
 from hayat_fhir.security.callers import Caller, Role
-from hayat_fhir.security.passwords import Passwords
+from hayat_fhir.security.personnel import ROLE_TAGS
 from hayat_fhir.security.scopes import granted, registrable
 from hayat_fhir.services.authorization import Authorization
 from hayat_fhir.services.drafting import new_id
 from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.people import NewPerson, People
 from hayat_fhir.store.accounts import Account, Accounts
 from hayat_fhir.store.partners import Partner, Partners
 
@@ -53,14 +53,14 @@ class Registration:
         interactions: Interactions,
         accounts: Accounts,
         partners: Partners,
-        passwords: Passwords,
+        people: People,
         patient_id_system: str,
         authorization: Authorization,
     ) -> None:
         self._interactions = interactions
         self._accounts = accounts
         self._partners = partners
-        self._passwords = passwords
+        self._people = people
         self._patient_id_system = patient_id_system
         self._authorization = authorization
 
@@ -75,27 +75,22 @@ class Registration:
             raise InvalidRequest("the role must be staff, doctor or patient", code="value")
         if email.count("@") != 1 or not all(email.split("@")):
             raise InvalidRequest("this is not an e-mail address", code="value")
-        self._passwords.check(password, email=email, name=name)
-        password_hash = await asyncio.to_thread(self._passwords.hash, password)
-        if await self._accounts.by_email(email) is not None:
-            raise Conflict("there is an account with this e-mail address", code="duplicate")
-        resource = {
-            "resourceType": _RESOURCE[role],
+        type, id = _RESOURCE[role], new_id()
+        resource: dict[str, Any] = {
+            "resourceType": type,
+            "id": id,
             "active": True,
             "name": [{"text": name}],
             "telecom": [{"system": "email", "value": email}],
         }
-        written = await self._interactions.create(_SITE, _RESOURCE[role], resource)
-        account = Account(
-            id=new_id(),
-            role=role,
-            email=email,
-            name=name,
-            password_hash=password_hash,
-            reference=written.stored.reference,
-        )
-        await self._accounts.add(account)
-        return account
+        if role is not Role.PATIENT:
+            resource["meta"] = {"tag": [{"system": ROLE_TAGS, "code": str(role)}]}
+
+        async def store() -> None:
+            await self._interactions.update(_SITE, type, id, resource, absent=True)
+
+        person = NewPerson(role, email, name, password, f"{type}/{id}")
+        return await self._people.register(person, store)
 
     async def partner(self, details: PartnerDetails) -> Partner:
         """Register a partner hospital or PACS: Organization, Endpoints, OAuth client and DICOM peer in one.

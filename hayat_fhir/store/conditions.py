@@ -35,10 +35,12 @@ def visible(restriction: Restriction) -> Filter | None:
     """What the restriction admits, deleted versions included; None where it admits nothing."""
     criteria: Filter = {} if restriction.restricted else {"restricted": False}
     if restriction.everything:
-        return criteria
+        return {**criteria, "compartments": {"$nin": sorted(restriction.hidden)}} if restriction.hidden else criteria
     admitted = [*restriction.compartments, *map(source_mark, restriction.sources)]
     if not admitted:
         return None
+    if restriction.hidden:
+        return {**criteria, "compartments": {"$in": admitted, "$nin": sorted(restriction.hidden)}}
     return {**criteria, "compartments": admitted[0] if len(admitted) == 1 else {"$in": admitted}}
 
 

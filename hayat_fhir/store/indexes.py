@@ -40,8 +40,9 @@ _NOT_FOR_AUDIT = frozenset({"strings", "low", "high"})
 """AuditEvents are written with every answer, and looked for by key and date."""
 
 _SITE_INDEXES: dict[str, list[IndexModel]] = {
-    "accounts": [IndexModel("email", unique=True)],
+    "accounts": [IndexModel("email", unique=True), IndexModel("reference")],
     "assertions": [IndexModel("expires", expireAfterSeconds=60)],
+    "ended_tokens": [IndexModel("expires", expireAfterSeconds=60)],
     "outbox": [
         IndexModel([("kind", 1), ("key", 1)], unique=True, partialFilterExpression={"unfinished": True}),
         IndexModel("due", partialFilterExpression={"unfinished": True}),
@@ -52,5 +53,6 @@ _SITE_INDEXES: dict[str, list[IndexModel]] = {
         IndexModel("name", unique=True),
         IndexModel("ae_title", unique=True, partialFilterExpression={"ae_title": {"$exists": True}}),
     ],
+    "throttles": [IndexModel("expires", expireAfterSeconds=0)],
 }
 """Indexes of the collections that hold no resources."""

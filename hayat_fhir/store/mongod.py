@@ -31,6 +31,9 @@ from hayat_fhir.store.replica_set import PATIENCE, open_for_use
 
 _ADDRESS_IN_USE = 48
 """The exit status of a mongod that cannot listen on its port."""
+_PAGES = "leaf_page_max=8KB"
+"""A search reads some tens of documents from as many places: of a collection that does not fit into the cache, small
+pages are read and unpacked faster."""
 _EVICTION = "eviction_dirty_target=60,eviction_dirty_trigger=75,eviction_updates_target=40,eviction_updates_trigger=60"
 """Most of the cache may be dirty: else a transaction of some thousand resources does not fit, and loading crawls."""
 
@@ -136,6 +139,7 @@ class EmbeddedMongod:
             "logpath": str(self._folder / "log"),
             "wiredTigerCacheSizeGB": f"{self._cache_gb:g}",
             "wiredTigerEngineConfigString": _EVICTION,
+            "wiredTigerCollectionConfigString": _PAGES,
             "oplogSize": "990",
             "networkMessageCompressors": "disabled",
         }

@@ -156,6 +156,37 @@ class Resources:
             complete = await _gather(cursor, documents)
         return _page(type, documents, limit, complete, scan.position)
 
+    async def position(
+        self, type: str, condition: Condition, restriction: Restriction, sort: Sequence[SortKey], offset: int
+    ) -> list[Any] | None:
+        """The position after which a page begins that leaves out the first ``offset`` matches; None: there are no more.
+
+        It costs as much as there is to leave out, in index entries, not in documents.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        scan = paging.scan_for(sort)
+        collection = self._database.collection(type)
+        if scan is None:
+            criteria = matching(condition, restriction)
+            if criteria is None:
+                return None
+            stages = [{"$match": criteria}, *paging.sorting_stages(sort, None), {"$skip": offset - 1}, {"$limit": 1}]
+            with answered():
+                found = await collection.aggregate([*stages, {"$project": {"s": True}}], allowDiskUse=True).to_list(1)
+            return paging.sorted_position(found[0]) if found else None
+        principal = self._principal_dates.get(type)
+        left = offset
+        for part in paging.segments(scan, condition, restriction, None, principal):
+            cursor = collection.find(part, {"index.date": True, "updated": True}, sort=scan.sort, limit=left)
+            with answered():
+                documents = await cursor.to_list(None)
+            left -= len(documents)
+            if not left:
+                return scan.position(documents[-1])
+        return None
+
     async def count(self, type: str, condition: Condition, restriction: Restriction) -> int:
         """How many resources meet the condition within the restriction.
 
@@ -163,7 +194,8 @@ class Resources:
             Unavailable: MongoDB does not answer.
         """
         collection = self._database.collection(type)
-        if restriction.everything and not restriction.restricted and isinstance(condition, AnyKey):
+        plain = restriction.everything and not restriction.restricted and not restriction.hidden
+        if plain and isinstance(condition, AnyKey):
             return await self._count_by_keys(collection, condition)
         total = 0
         for criteria in paging.counted(condition, restriction, self._principal_dates.get(type)):

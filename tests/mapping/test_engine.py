@@ -18,7 +18,7 @@ from hayat_fhir.mapping.engine import compiled
 from hayat_fhir.mapping.transforms import TRANSFORMS, Context, date_time
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "mappings").rglob("examples/*.json"))
-MAPPERS = check_definitions(definitions.load())
+MAPPERS = check_definitions(definitions.load()).tables
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -66,7 +66,8 @@ def test_a_patient_sees_their_own_compartment(type: str, interaction: Interactio
     """A patient's restriction is their own compartment, but for what holds nobody's data; collectives hold others'."""
     found = restriction(Role.PATIENT, interaction, type)
     if class_of(type) in OPEN:
-        assert found == Restriction(everything=True)
+        hidden = frozenset({"personnel"}) if type in {"Practitioner", "PractitionerRole"} else frozenset()
+        assert found == Restriction(everything=True, hidden=hidden)
     elif class_of(type) in {TypeClass.UNSTORED, TypeClass.COLLECTIVE, TypeClass.INFRASTRUCTURE}:
         assert found is None
     else:

@@ -1,0 +1,58 @@
+"""A record is its author's: no doctor writes one in another's name, nor changes or deletes what another one wrote.
+
+What came from another hospital has its author there. A doctor with the right ``records:amend`` may correct both.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from hayat_fhir.errors import Forbidden
+from hayat_fhir.security.callers import Caller, Role
+
+AMEND = "records:amend"
+"""The right to change and delete records that others wrote."""
+
+_RECORDS = frozenset({"DiagnosticReport"})
+_AUTHORS = {"DiagnosticReport": ("performer", "resultsInterpreter"), "Observation": ("performer",)}
+
+
+class Old(Protocol):
+    """The version that a write replaces."""
+
+    @property
+    def source(self) -> str | None:
+        """The partner that contributed it."""
+
+    @property
+    def resource(self) -> dict[str, Any] | None:
+        """Its content; None where it is deleted."""
+
+
+def check_author(caller: Caller, type: str, new: dict[str, Any] | None, old: Old | None) -> None:
+    """Return if this doctor may write this: judged on both versions (None: there is none).
+
+    Raises:
+        Forbidden: Another one is the author.
+    """
+    if caller.role is not Role.DOCTOR or type not in _AUTHORS or AMEND in caller.rights:
+        return
+    before = None if old is None else old.resource
+    if before is not None:
+        authors = _authors(type, before)
+        if (old is not None and old.source is not None) or (authors and caller.reference not in authors):
+            raise Forbidden("only its author may change a record")
+    if new is not None and type in _RECORDS:
+        authors = _authors(type, new)
+        if authors and caller.reference not in authors:
+            raise Forbidden("a record is written in one's own name", expression=[f"{type}.performer"])
+
+
+def _authors(type: str, resource: dict[str, Any]) -> set[str]:
+    """The practitioners who answer for it."""
+    references = (
+        reference.get("reference", "").partition("/_history/")[0]
+        for name in _AUTHORS[type]
+        for reference in resource.get(name, ())
+    )
+    return {text for text in references if text.startswith("Practitioner/")}

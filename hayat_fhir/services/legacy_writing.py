@@ -1,0 +1,316 @@
+"""Legacy documents written: each becomes one transaction over the FHIR resources that it spans.
+
+What people may do is the access table's; what of it they may do to a resource is the policy's, with their own rights.
+Only what the table gives somebody that FHIR's types are too coarse for (a patient's own statement of an allergy, the
+role of a doctor) is stored with the site's rights, in the caller's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+from hayat_fhir.errors import Conflict, Forbidden, InvalidRequest, NotFound, PreconditionFailed
+from hayat_fhir.fhir.bundles import Entry
+from hayat_fhir.mapping import paths
+from hayat_fhir.mapping.checking import checked
+from hayat_fhir.mapping.document import DocumentMapping, Part
+from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role
+from hayat_fhir.security.legacy_access import Action, Entity, check
+from hayat_fhir.security.personnel import ROLE_TAGS
+from hayat_fhir.services.auditing import Access, Auditing
+from hayat_fhir.services.drafting import Drafting, new_id
+from hayat_fhir.services.legacy_reading import Document, LegacyReading, Parts, is_a
+from hayat_fhir.services.people import NewPerson, People
+from hayat_fhir.services.transactions import Transactions
+from hayat_fhir.store.records import Resource, Stored
+from hayat_fhir.store.resources import Resources
+
+_ATTEMPTS = 6
+_ROLES = {Entity.PATIENT: Role.PATIENT, Entity.DOCTOR: Role.DOCTOR, Entity.STAFF: Role.STAFF}
+_IDS = ("_id", "id")
+_NEWCOMER = Caller(Role.SITE, "registration")
+_SPECIAL = str.maketrans({character: f"\\{character}" for character in ",|$\\"})
+
+
+class LegacyWriting:
+    """Creates, updates and deletes the documents of ``/api/v1``."""
+
+    def __init__(
+        self,
+        reading: LegacyReading,
+        resources: Resources,
+        transactions: Transactions,
+        drafting: Drafting,
+        people: People,
+        auditing: Auditing,
+    ) -> None:
+        self._reading = reading
+        self._resources = resources
+        self._transactions = transactions
+        self._drafting = drafting
+        self._people = people
+        self._auditing = auditing
+
+    async def create(self, caller: Caller, entity: Entity, document: Mapping[str, Any]) -> Document:
+        """The document that has been stored, as it reads.
+
+        Raises:
+            InvalidRequest: A field is unknown, missing or not of its type.
+            Forbidden: The caller may not create these.
+            Conflict: There is an account with this e-mail address.
+        """
+        mapping = self._reading.mappings[entity]
+        async with self._auditing.access(caller, "create", mapping.type):
+            check(caller, entity, Action.CREATE, mapping.type)
+            return await self._create(caller, entity, mapping, checked(mapping, document, creating=True))
+
+    async def register(self, document: Mapping[str, Any], address: str | None) -> Document:
+        """A new patient with an account, who has come by themselves.
+
+        Raises:
+            InvalidRequest: A field is unknown, missing or not of its type, or the password will not do.
+            Conflict: There is an account with this e-mail address.
+        """
+        mapping = self._reading.mappings[Entity.PATIENT]
+        newcomer = replace(_NEWCOMER, address=address)
+        return await self._create(newcomer, Entity.PATIENT, mapping, checked(mapping, document, creating=True))
+
+    async def update(self, caller: Caller, entity: Entity, id: str, document: Mapping[str, Any]) -> Document:
+        """Change the fields that the document names; the whole document, as it reads now.
+
+        Raises:
+            InvalidRequest: A field is unknown or not of its type.
+            NotFound: No such document, or the caller may not know of it.
+            Forbidden: The caller may not change it.
+            Conflict: Another account has the e-mail address, or others kept changing the same document.
+        """
+        mapping = self._reading.mappings[entity]
+        async with self._auditing.access(caller, "update", f"{mapping.type}/{id}"):
+            check(caller, entity, Action.UPDATE, mapping.type, id)
+            asked = checked(mapping, _without_ids(document, id), creating=False)
+            if "password" in asked:
+                raise InvalidRequest("a password is changed by /auth/password", code="value", expression=["password"])
+            for _ in range(_ATTEMPTS):
+                try:
+                    return await self._update(caller, entity, mapping, id, asked)
+                except PreconditionFailed:
+                    continue
+            raise Conflict("others kept changing the same document")
+
+    async def delete(self, caller: Caller, entity: Entity, id: str, reason: str | None = None) -> None:
+        """Delete a document, keeping all versions; the account of a person is disabled.
+
+        Raises:
+            NotFound: No such document, or the caller may not know of it.
+            Forbidden: The caller may not delete it.
+        """
+        mapping = self._reading.mappings[entity]
+        async with self._auditing.access(caller, "delete", f"{mapping.type}/{id}") as access:
+            access.reason = reason or "deleted through /api/v1"
+            check(caller, entity, Action.DELETE, mapping.type, id)
+            main, parts = await self._existing(caller, entity, mapping, id)
+            access.touched(main)
+            going = [main]
+            if entity is not Entity.PATIENT:
+                going += [s for name, held in parts.items() if mapping.parts[name].shared is None for s in held]
+            entries = [
+                Entry(index, "DELETE", stored.type, stored.id)
+                for index, stored in enumerate({stored.reference: stored for stored in going}.values())
+            ]
+            await self._transactions.commit(self._writer(caller, entity), entries)
+            if entity in _ROLES:
+                await self._people.shut_out(main.reference)
+
+    async def _create(
+        self, caller: Caller, entity: Entity, mapping: DocumentMapping, document: dict[str, Any]
+    ) -> Document:
+        id = new_id()
+        names = await self._check_references(caller, entity, mapping, document)
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        document = {**{f.name: now for f in mapping.fields.values() if f.now}, **document}
+        written = mapping.to_fhir(document, {})
+        _name_references(mapping, written, names)
+        entries = self._entries(mapping, id, written, {})
+        writer = self._writer(caller, entity)
+        role = _ROLES.get(entity)
+        if role is None:
+            await self._transactions.commit(writer, entries)
+        else:
+
+            async def store() -> None:
+                await self._transactions.commit(writer, entries)
+
+            kept = {f.name: document[f.name] for f in mapping.fields.values() if f.part is None and not f.write_only}
+            reference = f"{mapping.type}/{id}"
+            person = NewPerson(role, document["email"], document["name"], document["password"], reference, kept)
+            await self._people.register(person, store)
+        return await self._as_read(caller, entity, mapping, id)
+
+    async def _update(
+        self, caller: Caller, entity: Entity, mapping: DocumentMapping, id: str, document: dict[str, Any]
+    ) -> Document:
+        main, parts = await self._existing(caller, entity, mapping, id)
+        document = {**document}
+        _leave_as_shown(mapping, document, self._reading.default_photo)
+        names = await self._check_references(caller, entity, mapping, document)
+        existing = {name: [stored.resource or {} for stored in held] for name, held in parts.items()}
+        written = mapping.to_fhir(document, existing)
+        _name_references(mapping, written, names)
+        resource = written.get(mapping.main)
+        if resource is not None:
+            self._drafting.put(caller, main.type, main.id, resource, main)
+        entries = self._entries(mapping, id, written, parts)
+        before = (main.resource or {}).get("telecom", ())
+        if "email" in document and entity in _ROLES:
+            await self._people.change_email(main.reference, document["email"])
+        try:
+            if entries:
+                await self._transactions.commit(self._writer(caller, entity), entries)
+        except BaseException:
+            old = next((point.get("value") for point in before if point.get("system") == "email"), None)
+            if "email" in document and old is not None:
+                await self._people.change_email(main.reference, old)
+            raise
+        kept = {f.name: document[f.name] for f in mapping.fields.values() if f.part is None and f.name in document}
+        if kept:
+            await self._people.set_personnel(main.reference, kept)
+        return await self._as_read(caller, entity, mapping, id)
+
+    async def _existing(
+        self, caller: Caller, entity: Entity, mapping: DocumentMapping, id: str
+    ) -> tuple[Stored, Parts]:
+        """The main resource and the parts as they are; of a record, as far as the caller sees them."""
+        writer = self._writer(caller, entity)
+        found = await self._resources.read_many(
+            [f"{mapping.type}/{id}"], lambda type: self._reading.visible(writer, type)
+        )
+        if not found or not is_a(mapping, found[0].resource):
+            raise NotFound("no such resource")
+        parts = await self._reading.parts(writer, mapping, found)
+        return found[0], parts[id]
+
+    def _entries(
+        self,
+        mapping: DocumentMapping,
+        id: str,
+        written: Mapping[str, Resource | None],
+        parts: Mapping[str, list[Stored]],
+    ) -> list[Entry]:
+        """The entries of the transaction; new resources get their ids here, so that others can refer to them."""
+        entries: list[Entry] = []
+        names = {f"#{mapping.main}": f"{mapping.type}/{id}"}
+        for name, resource in written.items():
+            part = mapping.parts[name]
+            old = _same(resource, parts.get(name, ()))
+            if part.shared is not None:
+                names[f"#{name}"] = f"urn:uuid:{new_id()}"
+            elif name != mapping.main:
+                names[f"#{name}"] = f"{part.type}/{old.id if old else new_id()}"
+        for name, resource in written.items():
+            part = mapping.parts[name]
+            if resource is None:
+                entries += [Entry(len(entries), "DELETE", s.type, s.id, if_match=s.version) for s in parts[name][:1]]
+                continue
+            old = _same(resource, parts.get(name, ()))
+            whole = _named(resource, names, id)
+            if mapping.tag is not None and part.shared is None and old is None:
+                whole["meta"] = {"tag": [{"system": ROLE_TAGS, "code": mapping.tag}]}
+            entries.append(_entry(len(entries), part, whole, names[f"#{name}"], old))
+        return entries
+
+    async def _check_references(
+        self, caller: Caller, entity: Entity, mapping: DocumentMapping, document: dict[str, Any]
+    ) -> dict[str, str]:
+        """What the references are called; what an id names must be there, and a record is in one's own name."""
+        names: dict[str, str] = {}
+        for field in mapping.fields.values():
+            if field.type != "id" or document.get(field.name) is None:
+                continue
+            reference = f"{field.details.target}/{document[field.name]}"
+            found = await self._resources.read_many([reference], lambda _: UNRESTRICTED)
+            if not found:
+                raise InvalidRequest("names nothing that is here", code="not-found", expression=[field.name])
+            names[reference] = self._reading.name_of(found[0])
+        if entity is Entity.MEDICAL_RECORD and document.get("doctor") is not None:
+            own = f"Practitioner/{document['doctor']}" == caller.reference
+            if not own and caller.role is Role.DOCTOR and "records:amend" not in caller.rights:
+                raise Forbidden("a record is written in one's own name", expression=["doctor"])
+        return names
+
+    def _writer(self, caller: Caller, entity: Entity) -> Caller:
+        """Who the resources are written as: for a record the caller, else the site in the caller's name."""
+        return caller if entity is Entity.MEDICAL_RECORD else replace(caller, role=Role.SITE)
+
+    async def _as_read(self, caller: Caller, entity: Entity, mapping: DocumentMapping, id: str) -> Document:
+        found = await self._resources.read_many([f"{mapping.type}/{id}"], lambda _: UNRESTRICTED)
+        documents = await self._reading.documents(caller, entity, found, Access())
+        if not documents:
+            raise NotFound("the document has been deleted meanwhile")
+        return documents[0]
+
+
+def _name_references(
+    mapping: DocumentMapping, written: Mapping[str, Resource | None], names: Mapping[str, str]
+) -> None:
+    """Let references say what they lead to: it is still known when that is gone."""
+    for field in mapping.fields.values():
+        element = paths.get(written.get(field.part or ""), field.path) if field.type == "id" else None
+        if element is not None and names.get(element.get("reference", "")):
+            element["display"] = names[element["reference"]]
+
+
+def _entry(index: int, part: Part, resource: Resource, reference: str, old: Stored | None) -> Entry:
+    if part.shared is not None:
+        parameter, path = part.shared
+        value = quote(str(paths.get(resource, path)).translate(_SPECIAL))
+        return Entry(
+            index, "POST", part.type, full_url=reference, resource=resource, if_none_exist=f"{parameter}:exact={value}"
+        )
+    id = reference.partition("/")[2]
+    resource["id"] = id
+    return Entry(index, "PUT", part.type, id, resource=resource, if_match=old.version if old else None)
+
+
+def _same(resource: Resource | None, held: list[Stored] | tuple[Stored, ...]) -> Stored | None:
+    """The stored resource that this is a new version of."""
+    id = (resource or {}).get("id")
+    return next((stored for stored in held if stored.id == id), None)
+
+
+def _named(resource: Resource, names: Mapping[str, str], id: str) -> Resource:
+    """The resource with ``#part`` and ``#id`` replaced by what they stand for."""
+    whole: Resource = _replaced(resource, {**names, "#id": id})
+    return whole
+
+
+def _replaced(node: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(node, dict):
+        return {
+            key: names.get(value, value)
+            if key in {"reference", "value"} and isinstance(value, str)
+            else _replaced(value, names)
+            for key, value in node.items()
+        }
+    return [_replaced(item, names) for item in node] if isinstance(node, list) else node
+
+
+def _without_ids(document: Mapping[str, Any], id: str) -> dict[str, Any]:
+    """The document without its ids, which may be sent back as they were read.
+
+    Raises:
+        InvalidRequest: They are another document's.
+    """
+    for name in _IDS:
+        if name in document and document[name] != id:
+            raise InvalidRequest("must be the id of the URL", code="value", expression=[name])
+    return {name: value for name, value in document.items() if name not in _IDS}
+
+
+def _leave_as_shown(mapping: DocumentMapping, document: dict[str, Any], default_photo: str) -> None:
+    """A default that is sent back as it was read says nothing."""
+    if "photo" in mapping.fields and document.get("photo") == default_photo:
+        del document["photo"]
