@@ -55,7 +55,8 @@ def condition(code: str, text: str, modifier: str | None) -> AnyKey | Text:
 @lru_cache(_REMEMBERED)
 def normalised(text: str) -> str:
     """Case, accents, punctuation variants and runs of white space taken out; the Turkish dotless i is an i."""
-    plain = unicodedata.normalize("NFKD", text.translate(_TURKISH).casefold())
+    plain = unicodedata.normalize("NFKD", text).translate(_TURKISH)
+    plain = unicodedata.normalize("NFKD", plain.casefold())
     plain = "".join(character for character in plain if not unicodedata.combining(character))
     return " ".join(plain.split())[:_LONGEST]
 

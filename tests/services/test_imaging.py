@@ -68,6 +68,13 @@ def ingest(site: Site, mongodb_url: str, database_name: str) -> Any:
     database.client.close()
 
 
+def take(ingest: Ingest, data: bytes, syntax: str, sop_class: str, uid: str, peer: Partner) -> Taken:
+    """Have an image arrive whole."""
+    arrival = ingest.begin(syntax, sop_class, uid, peer)
+    arrival.write(data)
+    return ingest.take(arrival)
+
+
 async def test_counts_are_exact_under_parallel_associations(site: Site, peer: Partner, ingest: Ingest) -> None:
     """Eight senders push one study twice: each image is there once, and the study counts what is there."""
     study = f"1.2.3.{randbelow(10**12)}"
@@ -75,7 +82,7 @@ async def test_counts_are_exact_under_parallel_associations(site: Site, peer: Pa
 
     with ThreadPoolExecutor(8) as senders:
         outcomes = list(
-            senders.map(lambda image: ingest.take(image[2], SYNTAX, image[0], image[1], peer), [*images, *images])
+            senders.map(lambda image: take(ingest, image[2], SYNTAX, image[0], image[1], peer), [*images, *images])
         )
     assert sorted(map(str, outcomes)) == ["known"] * 24 + ["stored"] * 24
 
@@ -98,7 +105,7 @@ async def test_projections_at_once_agree(site: Site, peer: Partner, ingest: Inge
     """Several projections of one study at the same moment make one study of one patient."""
     study = f"1.2.3.{randbelow(10**12)}"
     sop_class, uid, data = encoded(study, f"{study}.1")
-    assert await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer) is Taken.STORED
+    assert await asyncio.to_thread(take, ingest, data, SYNTAX, sop_class, uid, peer) is Taken.STORED
 
     projected = await asyncio.gather(*(site.projection.project(study) for _ in range(8)))
 
@@ -111,7 +118,7 @@ async def test_without_a_number_a_patient_is_provisional(site: Site, peer: Partn
     for _ in range(2):
         study = f"1.2.3.{randbelow(10**12)}"
         sop_class, uid, data = encoded(study, f"{study}.1", PatientID="", PatientName="Same^Name")
-        await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer)
+        await asyncio.to_thread(take, ingest, data, SYNTAX, sop_class, uid, peer)
         await site.projection.project(study)
     assert len((await site.searching.search(DOCTOR, "Patient", [("name", "same")])).matches) == 2
 
@@ -129,7 +136,7 @@ async def test_an_announced_study_is_taken_over(site: Site, peer: Partner, inges
     }
     placeholder = (await site.interactions.create(staff, "ImagingStudy", announced)).stored
     sop_class, uid, data = encoded(study, f"{study}.1")
-    await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer)
+    await asyncio.to_thread(take, ingest, data, SYNTAX, sop_class, uid, peer)
 
     found = await site.projection.project(study)
 
@@ -157,7 +164,7 @@ async def test_an_odd_header_is_projected(site: Site, peer: Partner, ingest: Ing
     """An image that was taken becomes a study, whatever its device wrote beside the UIDs."""
     study = f"1.2.3.{randbelow(10**12)}"
     sop_class, uid, data = encoded(study, f"{study}.1", **odd)
-    await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer)
+    await asyncio.to_thread(take, ingest, data, SYNTAX, sop_class, uid, peer)
     assert await site.projection.project(study) is not None
 
 
@@ -166,7 +173,7 @@ async def test_a_study_that_is_refused_holds_no_other_back(site: Site, peer: Par
     refused, good = (f"1.2.3.{n}{randbelow(10**12)}" for n in (1, 2))
     for study in (refused, good):
         sop_class, uid, data = encoded(study, f"{study}.1")
-        await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer)
+        await asyncio.to_thread(take, ingest, data, SYNTAX, sop_class, uid, peer)
     await site.database.collection("instances").update_one({"study": refused}, {"$set": {"system": "not a uri"}})
     stop = asyncio.Event()
     working = asyncio.create_task(site.projection.run(stop))
@@ -184,7 +191,7 @@ async def test_wado_rs(site: Site, peer: Partner, ingest: Ingest) -> None:
     """An image comes back byte for byte for whoever may see its study; for everybody else it is not there."""
     study = f"1.2.3.{randbelow(10**12)}"
     sop_class, uid, data = encoded(study, f"{study}.1")
-    await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer)
+    await asyncio.to_thread(take, ingest, data, SYNTAX, sop_class, uid, peer)
     await site.projection.project(study)
     doctor = await site.registration.account(Role.DOCTOR, "d@site.example", "D", "Tz7!kQ9#vL2@wX5$")
     other = await site.registration.account(Role.PATIENT, "p@site.example", "P", "Tz7!kQ9#vL2@wX5$")
@@ -239,7 +246,7 @@ async def test_another_partner_cannot_claim_images(site: Site, peer: Partner, in
     }
     claim = (await site.interactions.create(caller, "ImagingStudy", claimed)).stored
     sop_class, uid, data = encoded(study, f"{study}.1")
-    await asyncio.to_thread(ingest.take, data, SYNTAX, sop_class, uid, peer)
+    await asyncio.to_thread(take, ingest, data, SYNTAX, sop_class, uid, peer)
 
     found = await site.projection.project(study)
 
