@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from hayat_fhir import definitions
@@ -20,6 +21,7 @@ from hayat_fhir.search.indexing import Indexer
 from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.security.keys import SiteKeys
 from hayat_fhir.security.passwords import Passwords
+from hayat_fhir.security.peers import PeerIds
 from hayat_fhir.security.policy import Policy
 from hayat_fhir.security.second_factor import SecondFactor
 from hayat_fhir.security.tokens import AccessToken, verify_access
@@ -28,6 +30,7 @@ from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.authorization import Authorization
 from hayat_fhir.services.bundles import Bundles
 from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.consultations import Consultations
 from hayat_fhir.services.credentials import Credentials
 from hayat_fhir.services.drafting import Drafting
 from hayat_fhir.services.everything import Everything
@@ -38,6 +41,7 @@ from hayat_fhir.services.legacy_reading import LegacyReading
 from hayat_fhir.services.legacy_writing import LegacyWriting
 from hayat_fhir.services.password_hashing import PasswordHashing
 from hayat_fhir.services.people import People
+from hayat_fhir.services.presence import Presence
 from hayat_fhir.services.projection import Projection
 from hayat_fhir.services.registration import Registration
 from hayat_fhir.services.retrieval import Retrieval
@@ -50,6 +54,7 @@ from hayat_fhir.store.assertions import Assertions
 from hayat_fhir.store.audit_events import AuditLog
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.claims import Claims
+from hayat_fhir.store.consultations import Consultations as ConsultationRows
 from hayat_fhir.store.database import Database, connect
 from hayat_fhir.store.ended_tokens import EndedTokens
 from hayat_fhir.store.grants import Grants
@@ -58,8 +63,10 @@ from hayat_fhir.store.mongod import EmbeddedMongod, attach
 from hayat_fhir.store.outbox import Outbox
 from hayat_fhir.store.partners import Partners
 from hayat_fhir.store.photos import Photos
+from hayat_fhir.store.presence import PresenceRows
 from hayat_fhir.store.resources import Resources
 from hayat_fhir.store.throttles import Throttles
+from hayat_fhir.store.tickets import Tickets
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,9 @@ class Site:
     legacy_reading: LegacyReading
     legacy_writing: LegacyWriting
     photos: Photos
+    presence: Presence
+    consultations: Consultations
+    peers: PeerIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +200,8 @@ def _built(
         settings.fhir_url,
         settings.default_photo_url,
     )
+    presence, tickets = Presence(PresenceRows(database), uuid4().hex), Tickets(database)
+    peers = PeerIds(keys.secret("peer ids"))
     instances, blobs = Instances(database), Blobs(settings.data_dir / "blobs")
 
     def verify(token: str) -> AccessToken:
@@ -243,6 +255,9 @@ def _built(
         legacy_reading=reading,
         legacy_writing=LegacyWriting(reading, resources, transactions, drafting, people, auditing),
         photos=Photos(database),
+        presence=presence,
+        consultations=Consultations(ConsultationRows(database), tickets, presence, interactions, auditing, peers),
+        peers=peers,
     )
 
 

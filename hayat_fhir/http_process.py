@@ -6,9 +6,12 @@ import asyncio
 import gc
 import signal
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
+from starlette.applications import Starlette
 
 from hayat_fhir import __version__
 from hayat_fhir.api_v1 import door as api_v1
@@ -17,15 +20,20 @@ from hayat_fhir.dicomweb import door as dicomweb
 from hayat_fhir.errors import ConfigurationError, Conflict, InvalidRequest, Unavailable
 from hayat_fhir.listening import listening_socket
 from hayat_fhir.logs import configure_logging
+from hayat_fhir.realtime import door as realtime
+from hayat_fhir.realtime.ice import IceServers
 from hayat_fhir.rest import application
 from hayat_fhir.rest.messages import Application
 from hayat_fhir.security.callers import Role
 from hayat_fhir.store.database import Database
+from hayat_fhir.store.signals import Signals
 
 if TYPE_CHECKING:
     from hayat_fhir.settings import Settings
 
 _GRACE = 5
+_LONGEST_FRAME = 256 * 1024
+"""Bytes of one WebSocket message that the server reads at all; the doors bear less."""
 
 
 def web_application(site: Site) -> Application:
@@ -45,6 +53,7 @@ def web_application(site: Site) -> Application:
         exchange=site.exchange,
         ready=ready,
     )
+    live = _realtime(site)
     told = application.Site(
         name=settings.site_name,
         url=settings.site_url,
@@ -56,9 +65,35 @@ def web_application(site: Site) -> Application:
         doors={
             "api": api_v1.application(_legacy(site), settings.site_url, __version__, settings.cors_origins),
             "dicomweb": dicomweb.application(site.authentication, site.retrieval),
+            **live.applications,
         },
+        websockets=live.applications,
+        origins=frozenset(settings.origins),
     )
-    return application.build(services, told)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with live.running():
+            yield
+
+    return application.build(services, told, lifespan=lifespan)
+
+
+def _realtime(site: Site) -> realtime.Realtime:
+    settings = site.settings
+    services = realtime.Services(
+        authentication=site.authentication,
+        auditing=site.auditing,
+        presence=site.presence,
+        consultations=site.consultations,
+        signals=Signals(site.database),
+        peers=site.peers,
+        database=site.database,
+    )
+    secret = settings.ice_secret.get_secret_value().encode() if settings.ice_secret else b""
+    ice = IceServers(settings.ice_urls, secret, settings.ice_seconds, settings.ice_relay_only)
+    # a client that polls comes with each request, and so may meet a process that does not know it
+    return realtime.Realtime(services, ice, settings.origins, polling=settings.workers == 1)
 
 
 def _legacy(site: Site) -> api_v1.Services:
@@ -86,6 +121,8 @@ async def serve_api(settings: Settings, listening: socket.socket | None = None) 
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=_GRACE,
+            ws_max_size=_LONGEST_FRAME,
+            ws_per_message_deflate=False,
         )
         # What is loaded now stays for good: the garbage collector need not walk it for every large Bundle.
         gc.collect()

@@ -69,9 +69,16 @@ class Settings(BaseSettings):
     session_seconds: int = Field(28800, ge=60, le=86400)
     """How long somebody who has signed in with a password stays so; signing out ends it at once."""
     cors_origins: tuple[str, ...] = ()
-    """Origins of frontends that run elsewhere and may call ``/api/v1``: a JSON array."""
+    """Origins of frontends that run elsewhere and may call ``/api/v1`` and open sockets: a JSON array."""
     study_quiet_seconds: float = Field(1.0, ge=0, le=600)
     """How long no image of a study must arrive before its ImagingStudy is rebuilt."""
+    ice_urls: tuple[str, ...] = ()
+    """``stun:``, ``turn:`` and ``turns:`` URLs of the site's own servers: a JSON array; none by default."""
+    ice_secret: SecretStr | None = None
+    """Shared with the TURN server (coturn's ``static-auth-secret``): credentials are made from it, and end."""
+    ice_seconds: int = Field(4 * 3600, ge=60, le=24 * 3600)
+    ice_relay_only: bool = False
+    """Have all media go through the TURN server, so that the two sides do not learn each other's address."""
     first_staff_email: str | None = None
     first_staff_password: SecretStr | None = None
 
@@ -97,6 +104,14 @@ class Settings(BaseSettings):
                 raise ValueError("must not set write concern, read concern, read preference or insecure TLS")
         return value
 
+    @field_validator("ice_urls")
+    @classmethod
+    def _are_ice_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for url in value:
+            if url.partition(":")[0] not in {"stun", "stuns", "turn", "turns"} or not url.partition(":")[2]:
+                raise ValueError("must be stun:, turn: or turns: URLs")
+        return value
+
     @model_validator(mode="after")
     def _safe(self) -> Self:
         base = urlsplit(self.site_url)
@@ -114,6 +129,10 @@ class Settings(BaseSettings):
             raise ValueError("HAYAT_DICOM_TLS_CERTIFICATE and HAYAT_DICOM_TLS_KEY go together")
         if self.dicom_tls_client_ca is not None and self.dicom_tls_certificate is None:
             raise ValueError("HAYAT_DICOM_TLS_CLIENT_CA needs HAYAT_DICOM_TLS_CERTIFICATE")
+        if any(url.startswith("turn") for url in self.ice_urls) != (self.ice_secret is not None):
+            raise ValueError("HAYAT_ICE_SECRET and a turn: URL in HAYAT_ICE_URLS go together")
+        if self.ice_relay_only and self.ice_secret is None:
+            raise ValueError("HAYAT_ICE_RELAY_ONLY needs a TURN server in HAYAT_ICE_URLS")
         if self.http_port == self.dicom_port:
             raise ValueError("HAYAT_HTTP_PORT and HAYAT_DICOM_PORT must differ")
         return self
@@ -138,6 +157,14 @@ class Settings(BaseSettings):
     def own_patient_id_system(self) -> str:
         """The identifier system of this site's patient numbers."""
         return self.patient_id_system or f"{self.site_url}/identifier/patient"
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins whose pages may use the site: its own, by any name of this machine, and those of the settings."""
+        own = urlsplit(self.site_url)
+        port = f":{own.port}" if own.port else ""
+        names = ["127.0.0.1", "localhost"] if _is_loopback(own.netloc) else []
+        return [self.site_url, *(f"{own.scheme}://{name}{port}" for name in names), *self.cors_origins]
 
     @property
     def secrets_dir(self) -> Path:

@@ -76,6 +76,10 @@ class Site:
     jwks: Mapping[str, Any]
     doors: Mapping[str, Application] = field(default_factory=dict)
     """Further doors by their first path segment, ``dicomweb``: they get the guard, and keep their own answers."""
+    websockets: Mapping[str, Application] = field(default_factory=dict)
+    """Those of them that speak WebSocket too."""
+    origins: frozenset[str] = frozenset()
+    """Whose pages may open WebSockets."""
 
 
 def build(
@@ -104,6 +108,8 @@ def build(
         log,
         paths=frozenset(route.path for route in surroundings.routes if isinstance(route, StarletteRoute)),
         https=site.url.startswith("https:"),
+        websockets=site.websockets,
+        origins=site.origins,
     )
 
 

@@ -9,7 +9,9 @@ import re
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from secrets import token_hex
+from types import MappingProxyType
 
 from structlog.typing import FilteringBoundLogger
 
@@ -40,7 +42,8 @@ class AnswerAborted(Exception):
 class Guard:
     """Hands each request to the door of its first path segment, ``default`` where none is registered.
 
-    ``paths`` are those of ``default`` that are counted under their own name.
+    ``paths`` are those of ``default`` that are counted under their own name. ``websockets`` are the doors that speak
+    WebSocket, to programs and to pages of ``origins``; whoever else opens one is refused before it stands.
     """
 
     def __init__(
@@ -52,16 +55,23 @@ class Guard:
         *,
         paths: frozenset[str] = frozenset(),
         https: bool = False,
+        websockets: Mapping[str, Application] = MappingProxyType({}),
+        origins: frozenset[str] = frozenset(),
     ) -> None:
         self._doors = {name.strip("/"): door for name, door in doors.items()}
         self._default = default
         self._metrics = metrics
         self._log = log
         self._paths = paths
+        self._websockets = websockets
+        self._origins = frozenset(origin.encode() for origin in origins)
         self._headers = (*_HEADERS, _STRICT_TRANSPORT) if https else _HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or run the default application's lifespan and WebSockets."""
+        """Answer one request, run one WebSocket, or the default application's lifespan."""
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._default(scope, receive, send)
             return
@@ -102,13 +112,49 @@ class Guard:
             elapsed = time.perf_counter() - started
             self._metrics.observe(scope[ROUTE], scope["method"], status or _ABORTED, elapsed)
 
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run one WebSocket, or refuse it: a 403 before it stands."""
+        started = time.perf_counter()
+        first = scope["path"].lstrip("/").partition("/")[0]
+        door = self._websockets.get(first)
+        scope[ROUTE] = f"/{first}" if door else "other"
+        request_id, host_valid = _examine(scope)
+        scope[REQUEST_ID] = request_id.decode()
+        closed = False
+
+        async def counted(message: Message) -> None:
+            nonlocal closed
+            closed = closed or message["type"] == "websocket.close"
+            if message["type"] == "websocket.accept":
+                self._count(scope, 101, started)
+            await send(message)
+
+        if door is None or not host_valid or not self._may_open(scope):
+            self._count(scope, 403, started)
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        try:
+            await door(scope, receive, counted)
+        except Exception as error:  # noqa: BLE001 - the process's one boundary: nothing of a fault may leave it
+            self._report(error, scope)
+            if not closed:
+                with suppress(RuntimeError, OSError):
+                    await send({"type": "websocket.close", "code": 1011})
+
+    def _may_open(self, scope: Scope) -> bool:
+        """Whether it is no page that opens this WebSocket, or one of a known origin."""
+        return all(value in self._origins for name, value in scope["headers"] if name == b"origin")
+
+    def _count(self, scope: Scope, status: int, started: float) -> None:
+        self._metrics.observe(scope[ROUTE], "GET", status, time.perf_counter() - started)
+
     def _report(self, error: Exception, scope: Scope) -> None:
         """Log where a fault happened: types and code places only, for a message may hold a patient's data."""
         self._log.error(
             "fault",
             request_id=scope[REQUEST_ID],
             route=scope[ROUTE],
-            method=scope["method"],
+            method=scope.get("method", "WEBSOCKET"),
             causes=[_place(cause) for cause in _causes(error)],
         )
 
@@ -124,7 +170,7 @@ def _examine(scope: Scope) -> tuple[bytes, bool]:
             valid = valid and _HOST.fullmatch(value) is not None
         elif name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             request_id = value
-    return request_id or token_hex(8).encode(), valid and (hosts == 1 or scope["http_version"] == "1.0")
+    return request_id or token_hex(8).encode(), valid and (hosts == 1 or scope.get("http_version") == "1.0")
 
 
 def _causes(error: BaseException) -> list[BaseException]:

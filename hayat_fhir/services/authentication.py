@@ -65,6 +65,15 @@ class Authentication:
                 self._known.popitem(last=False)
         return replace(known.caller, address=address)
 
+    async def until(self, token: str) -> float:
+        """When a token that is valid ends, in seconds since 1970.
+
+        Raises:
+            Unauthenticated: The token is not valid (any more), or its holder is disabled.
+        """
+        await self.caller(token)
+        return self._known[token].token.expires
+
     async def _load(self, token: AccessToken) -> Caller:
         role = Role(token.role)
         if role is Role.PARTNER:

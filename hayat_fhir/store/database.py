@@ -18,7 +18,12 @@ import pymongo
 from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
 from bson.decimal128 import Decimal128
 from bson.raw_bson import RawBSONDocument
-from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from motor.motor_asyncio import (
+    AsyncIOMotorChangeStream,
+    AsyncIOMotorClient,
+    AsyncIOMotorCollection,
+    AsyncIOMotorDatabase,
+)
 from pymongo import MongoClient
 from pymongo.database import Database as SyncDatabase
 from pymongo.errors import AutoReconnect, OperationFailure
@@ -116,6 +121,17 @@ class Database:
                 return await self.collection(name).find_one(criteria, {"index": False})
         batch = reply["cursor"]["firstBatch"]
         return bson.decode(batch[0].raw, CODEC_OPTIONS) if batch else None
+
+    def watch(
+        self,
+        pipeline: list[Document],
+        resume_after: Any,  # noqa: ANN401 - a token is opaque
+        await_ms: int,
+    ) -> AsyncIOMotorChangeStream[Document]:
+        """A change stream over all collections, with the documents as they are when it tells of them."""
+        return self._database.watch(
+            pipeline, full_document="updateLookup", resume_after=resume_after, max_await_time_ms=await_ms
+        )
 
     async def prepared(self, name: str) -> Collection:
         """The collection, existing and with its indexes: call before the first write.

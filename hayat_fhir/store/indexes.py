@@ -43,6 +43,11 @@ _SITE_INDEXES: dict[str, list[IndexModel]] = {
     "accounts": [IndexModel("email", unique=True), IndexModel("reference")],
     "assertions": [IndexModel("expires", expireAfterSeconds=60)],
     "ended_tokens": [IndexModel("expires", expireAfterSeconds=60)],
+    "consultations": [
+        IndexModel([("accounts", 1), ("created", -1)]),
+        IndexModel("doctor.account", unique=True, partialFilterExpression={"open": True}),
+        IndexModel("patient.account", unique=True, partialFilterExpression={"open": True}),
+    ],
     "outbox": [
         IndexModel([("kind", 1), ("key", 1)], unique=True, partialFilterExpression={"unfinished": True}),
         IndexModel("due", partialFilterExpression={"unfinished": True}),
@@ -54,5 +59,8 @@ _SITE_INDEXES: dict[str, list[IndexModel]] = {
         IndexModel("ae_title", unique=True, partialFilterExpression={"ae_title": {"$exists": True}}),
     ],
     "throttles": [IndexModel("expires", expireAfterSeconds=0)],
+    "presence": [IndexModel("process")],
+    "signals": [IndexModel("at", expireAfterSeconds=60)],
+    "tickets": [IndexModel("expires", expireAfterSeconds=0)],
 }
 """Indexes of the collections that hold no resources."""

@@ -1,0 +1,135 @@
+"""The door as a whole: its applications, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from hayat_fhir.errors import Refusal
+from hayat_fhir.realtime.allowance import Application
+from hayat_fhir.realtime.calls import Calls
+from hayat_fhir.realtime.directory import Directory
+from hayat_fhir.realtime.ice import IceServers
+from hayat_fhir.realtime.routes import Routes
+from hayat_fhir.realtime.signalling import Signalling
+from hayat_fhir.realtime.sockets import Sockets
+from hayat_fhir.security.peers import PeerIds
+from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.services.authentication import Authentication
+from hayat_fhir.services.consultations import Consultations
+from hayat_fhir.services.presence import Presence
+from hayat_fhir.store.changes import Changes, Written
+from hayat_fhir.store.consultations import CONSULTATIONS, consultation
+from hayat_fhir.store.database import Database
+from hayat_fhir.store.presence import ROWS, connected
+from hayat_fhir.store.signals import EVERYBODY, SIGNALS, Signals
+
+_BEAT = 5.0
+_PAUSE = 1.0
+_LOG = structlog.get_logger("hayat_fhir.realtime")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the door calls."""
+
+    authentication: Authentication
+    auditing: Auditing
+    presence: Presence
+    consultations: Consultations
+    signals: Signals
+    peers: PeerIds
+    database: Database
+
+
+class Realtime:
+    """One process's realtime door. ``origins``: web pages of these origins may use it."""
+
+    def __init__(self, services: Services, ice: IceServers, origins: Sequence[str], *, polling: bool) -> None:
+        self._services = services
+        self._sockets = Sockets(services.authentication, services.auditing, origins, polling=polling)
+        self._directory = Directory(self._sockets, services.presence)
+        self._calls = Calls(self._sockets, services.presence, services.consultations, services.signals)
+        self._signalling = Signalling(
+            services.presence, services.consultations, services.signals, services.peers, list(origins)
+        )
+        routes = Routes(services.authentication, services.consultations, self._directory, ice)
+        self.applications: Mapping[str, Application] = {
+            "socket.io": self._sockets.application,
+            "peerjs": self._signalling.application,
+            "realtime": routes.application(origins),
+        }
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """What runs beside the applications, for as long as they are served."""
+        jobs = (self._follow, self._beat, self._directory.run, self._sockets.watch, self._signalling.run)
+        tasks = [asyncio.create_task(_kept_up(job)) for job in jobs]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._services.presence.close()
+
+    async def _follow(self) -> None:
+        """Take in what this and other processes write."""
+        process = self._services.presence.process
+        criteria: list[dict[str, Any]] = [
+            {"ns.coll": {"$in": [ROWS, CONSULTATIONS, "accounts", "ended_tokens"]}},
+            {"ns.coll": SIGNALS, "operationType": "insert", "fullDocument.to": {"$in": [process, EVERYBODY]}},
+        ]
+        async with contextlib.aclosing(Changes(self._services.database, criteria).follow()) as stream:
+            async for written in stream:
+                if written is None:
+                    await self._services.presence.reload()
+                    self._sockets.all_changed()
+                else:
+                    await self._take(written)
+
+    async def _take(self, written: Written) -> None:
+        match written.collection:
+            case "presence":
+                row = written.document
+                self._services.presence.apply(written.id, None if row is None else connected(row))
+            case "consultations" if written.document is not None:
+                changed = consultation(written.document)
+                await self._calls.changed(changed)
+                if not changed.is_open:
+                    await self._signalling.close_consultation(changed.id)
+            case "signals" if written.document is not None:
+                message = written.document["message"]
+                if "frame" in message:
+                    await self._signalling.received(message["frame"])
+                elif message["by"] != self._services.presence.process:
+                    await self._calls.said(message["room"], message["text"], message["author"], None)
+            case "accounts":
+                self._sockets.account_changed(written.id)
+            case "ended_tokens":
+                self._sockets.token_ended(written.id)
+
+    async def _beat(self) -> None:
+        while True:
+            await self._services.presence.beat()
+            await self._services.consultations.note_rooms()
+            await self._services.consultations.end_overdue()
+            await asyncio.sleep(_BEAT)
+
+
+async def _kept_up(job: Callable[[], Awaitable[None]]) -> None:
+    """Run a job for ever: what fails because the database is away is begun again."""
+    while True:
+        try:
+            await job()
+        except Refusal as refusal:
+            _LOG.warning("realtime job interrupted", job=job.__name__, cause=type(refusal).__name__)
+        except Exception as error:  # noqa: BLE001 - a boundary: one fault must not end presence for good
+            _LOG.error("fault", job=job.__name__, cause=type(error).__name__)
+        await asyncio.sleep(_PAUSE)
