@@ -6,6 +6,7 @@ index first; what it finds becomes a criterion on what refers to it.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -25,6 +26,9 @@ from hayat_fhir.store.resources import Resources
 
 _MOST_JOINED = 1000
 _ORDERED = frozenset({"date", "number"})
+_WHOLE_SECOND = re.compile(r"\.0+(?=Z|[+-]|$)")
+"""A moment reads with milliseconds, also where the resource is only exact to the second."""
+
 _ESCAPED = str.maketrans({character: f"\\{character}" for character in ",|$\\"})
 
 
@@ -144,6 +148,8 @@ def _value(field: Field, text: str) -> str:
         return field.search.codes[text]
     if field.type == "date":
         return text[:10]
+    if field.type == "datetime":
+        return _WHOLE_SECOND.sub("", text)
     return text.casefold() if field.name == "email" else text
 
 
