@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -71,8 +70,9 @@ def test_pages(patient: Person, records: list[dict[str, Any]]) -> None:
     for order in ("-date", "date", "illness", "-illness,date"):
         pages = [_ids(patient.http.get(f"/medicalRecord?sort={order}&limit=5&page={page}")) for page in (1, 2, 3, 4)]
         assert [len(page) for page in pages] == [5, 5, 2, 0]
-        assert sorted(sum(pages, [])) == sorted(each["_id"] for each in records)
-        assert sum(pages, []) == _ids(patient.http.get(f"/medicalRecord?sort={order}"))
+        found = [id for page in pages for id in page]
+        assert sorted(found) == sorted(each["_id"] for each in records)
+        assert found == _ids(patient.http.get(f"/medicalRecord?sort={order}"))
 
 
 def test_fields(patient: Person, records: list[dict[str, Any]]) -> None:
@@ -83,7 +83,7 @@ def test_fields(patient: Person, records: list[dict[str, Any]]) -> None:
 
 
 @pytest.fixture(scope="module")
-def people(staff: Person, specialization: str) -> Iterator[dict[str, dict[str, Any]]]:
+def people(staff: Person, specialization: str) -> dict[str, dict[str, Any]]:
     """A patient and a doctor whom nobody else resembles."""
     mark = uuid4().hex
     made: dict[str, dict[str, Any]] = {}
@@ -95,7 +95,7 @@ def people(staff: Person, specialization: str) -> Iterator[dict[str, dict[str, A
     }
     for entity, document in documents.items():
         made[entity] = {**document, **staff.http.post(f"/{entity}", json=document).json()["data"]}
-    yield made
+    return made
 
 
 @pytest.mark.parametrize(

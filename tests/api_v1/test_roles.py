@@ -52,7 +52,8 @@ specialization POST    /            staff
 specialization PUT     /:id         staff
 specialization DELETE  /:id         staff
 """
-"""The access columns of the product's tables; ``self``: the entry of this patient, of this doctor; ``own``: a record about this patient
+"""The access columns of the product's tables;
+``self``: the entry of this patient, of this doctor; ``own``: a record about this patient
 by this doctor, ``foreign``: one about another patient."""
 
 ROWS = [
@@ -84,6 +85,8 @@ WIDER_THROUGH_FHIR = {
     ("staff", "patient", "PUT", "/:id"): "staff manage the register of patients",
     ("staff", "patient", "PUT", "/:self"): "staff manage the register of patients",
     ("staff", "doctor", "PUT", "/:id"): "staff manage the directory",
+    ("staff", "doctor", "PUT", "/:self"): "staff manage the directory",
+    ("partner", "doctor", "GET", "/:self"): "the directory",
 }
 """Where /fhir lets somebody do what their legacy route does not, and why: it discloses nothing more."""
 
