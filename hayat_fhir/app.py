@@ -39,6 +39,7 @@ from hayat_fhir.services.imaging_study import ImagingStudies
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.legacy_reading import LegacyReading
 from hayat_fhir.services.legacy_writing import LegacyWriting
+from hayat_fhir.services.notifications import Notifications
 from hayat_fhir.services.password_hashing import PasswordHashing
 from hayat_fhir.services.people import People
 from hayat_fhir.services.presence import Presence
@@ -100,6 +101,7 @@ class Site:
     photos: Photos
     presence: Presence
     consultations: Consultations
+    notifications: Notifications
     peers: PeerIds
 
 
@@ -257,6 +259,7 @@ def _built(
         photos=Photos(database),
         presence=presence,
         consultations=Consultations(ConsultationRows(database), tickets, presence, interactions, auditing, peers),
+        notifications=Notifications(policy, resources),
         peers=peers,
     )
 

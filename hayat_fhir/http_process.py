@@ -87,6 +87,7 @@ def _realtime(site: Site) -> realtime.Realtime:
         presence=site.presence,
         consultations=site.consultations,
         signals=Signals(site.database),
+        notifications=site.notifications,
         peers=site.peers,
         database=site.database,
     )

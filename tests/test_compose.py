@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,7 @@ def test_ports_are_published_on_the_loopback_interface(compose: dict[str, Any]) 
         "api": ["127.0.0.1:8000:8000"],
         "dimse": ["127.0.0.1:11112:11112"],
         "worker": [],
+        "coturn": [],
     }
     assert compose["services"]["mongodb"]["networks"] == ["database"]
     assert compose["networks"]["database"]["internal"] is True
@@ -133,11 +135,26 @@ def test_mongodb_is_a_replica_set_with_authentication(compose: dict[str, Any]) -
     assert not any(password in script for password in _ENVIRONMENT.values())
 
 
+def test_the_turn_server_relays_to_no_inner_network(compose: dict[str, Any]) -> None:
+    """Credentials that end, no static user, and no way to loopback, private or link-local addresses."""
+    coturn = compose["services"]["coturn"]
+    assert coturn["profiles"] == ["turn"]
+    (script,) = coturn["command"]
+    assert "--use-auth-secret" in script
+    assert "--user=" not in script
+    denied = [tuple(map(ip_address, pair.split("-"))) for pair in re.findall(r"--denied-peer-ip=(\S+-\S+)", script)]
+    for inner in ("127.0.0.1", "10.1.2.3", "169.254.169.254", "172.20.0.2", "192.168.1.1", "fd00::1", "fe80::1"):
+        address = ip_address(inner)
+        assert any(low.version == address.version and int(low) <= int(address) <= int(high) for low, high in denied), (
+            inner
+        )
+
+
 def test_everything_named_is_there(compose: dict[str, Any]) -> None:
     """Volumes, networks and services that are referred to are defined, and those defined are used."""
     services = compose["services"].values()
     volumes = {volume.split(":")[0] for service in services for volume in service.get("volumes", [])}
-    networks = {network for service in services for network in service["networks"]}
+    networks = {network for service in services for network in service.get("networks", [])}
     needed = {name for service in services for name in service.get("depends_on", {})}
     assert volumes == set(compose["volumes"])
     assert networks == set(compose["networks"])

@@ -23,6 +23,7 @@ from hayat_fhir.security.peers import PeerIds
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.consultations import Consultations
+from hayat_fhir.services.notifications import CRITERIA, Notification, Notifications
 from hayat_fhir.services.presence import Presence
 from hayat_fhir.store.changes import Changes, Written
 from hayat_fhir.store.consultations import CONSULTATIONS, consultation
@@ -44,6 +45,7 @@ class Services:
     presence: Presence
     consultations: Consultations
     signals: Signals
+    notifications: Notifications
     peers: PeerIds
     database: Database
 
@@ -85,6 +87,7 @@ class Realtime:
         criteria: list[dict[str, Any]] = [
             {"ns.coll": {"$in": [ROWS, CONSULTATIONS, "accounts", "ended_tokens"]}},
             {"ns.coll": SIGNALS, "operationType": "insert", "fullDocument.to": {"$in": [process, EVERYBODY]}},
+            *CRITERIA,
         ]
         async with contextlib.aclosing(Changes(self._services.database, criteria).follow()) as stream:
             async for written in stream:
@@ -114,6 +117,20 @@ class Realtime:
                 self._sockets.account_changed(written.id)
             case "ended_tokens":
                 self._sockets.token_ended(written.id)
+            case _:
+                notification = await self._services.notifications.of(written)
+                if notification is not None:
+                    await self._notify(notification)
+
+    async def _notify(self, notification: Notification) -> None:
+        message = {
+            "kind": notification.kind,
+            "reference": notification.reference,
+            "patient": notification.patient,
+            "at": notification.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        }
+        entitled = self._services.notifications.entitled
+        await self._sockets.tell("notification", message, lambda caller: entitled(caller, notification))
 
     async def _beat(self) -> None:
         while True:

@@ -120,6 +120,12 @@ class Sockets:
         """Audit that a socket claimed to be somebody else, or asked for what is not its own."""
         await self._auditing.record(session.caller, "denied", "4")
 
+    async def tell(self, event: str, message: dict[str, Any], whom: Callable[[Caller], bool]) -> None:
+        """Tell those connected here whom it is for."""
+        for session in list(self.sessions.values()):
+            if whom(session.caller):
+                await self.server.emit(event, message, to=session.sid)
+
     def account_changed(self, account: str) -> None:
         """Look at the tokens of an account again, soon."""
         due = time.monotonic() + _REVOKED
