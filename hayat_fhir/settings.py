@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     access_token_seconds: int = Field(300, ge=10, le=3600)
     session_seconds: int = Field(28800, ge=60, le=86400)
     """How long somebody who has signed in with a password stays so; signing out ends it at once."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses of reverse proxies that say in X-Forwarded-For whom they speak for: a JSON array."""
     cors_origins: tuple[str, ...] = ()
     """Origins of frontends that run elsewhere and may call ``/api/v1`` and open sockets: a JSON array."""
     study_quiet_seconds: float = Field(1.0, ge=0, le=600)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +83,7 @@ async def _run(
                 RunningSite(
                     opened.settings.site_url,
                     opened,
-                    lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result(30),
+                    lambda waiting: asyncio.run_coroutine_threadsafe(_awaited(waiting), loop).result(30),
                     email,
                     lambda: opened.authorization.token_for_partner(partner, frozenset({"system/*.cruds"})),
                 )
@@ -96,6 +96,10 @@ async def _run(
         if running.done():
             raise
         running.set_exception(error)
+
+
+async def _awaited(waiting: Awaitable[Any]) -> Any:
+    return await waiting
 
 
 @pytest.fixture(scope="module")
