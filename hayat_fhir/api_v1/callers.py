@@ -48,11 +48,15 @@ class Callers:
         if len(tokens) != 1 or "" in tokens:
             raise Unauthenticated("a token is needed")
         caller = await self._authentication.caller(tokens.pop(), address(request))
-        self._count(caller.subject)
+        self.count(caller.subject)
         return caller
 
-    def _count(self, subject: str) -> None:
-        """Take one request from what is left to this caller, which fills up again as time goes by."""
+    def count(self, subject: str) -> None:
+        """Take one request from what is left to this caller, which fills up again as time goes by.
+
+        Raises:
+            Throttled: Nothing is left.
+        """
         now = time.monotonic()
         left, at = self._left.pop(subject, (_BURST, now))
         left = min(_BURST, left + (now - at) * _PER_SECOND)
