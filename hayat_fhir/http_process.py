@@ -94,7 +94,13 @@ def _realtime(site: Site) -> realtime.Realtime:
     secret = settings.ice_secret.get_secret_value().encode() if settings.ice_secret else b""
     ice = IceServers(settings.ice_urls, secret, settings.ice_seconds, settings.ice_relay_only)
     # a client that polls comes with each request, and so may meet a process that does not know it
-    return realtime.Realtime(services, ice, settings.origins, polling=settings.workers == 1)
+    return realtime.Realtime(
+        services,
+        ice,
+        settings.origins,
+        polling=settings.workers == 1,
+        media_processes=settings.media_processes,
+    )
 
 
 def _legacy(site: Site) -> api_v1.Services:

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from starlette.routing import WebSocketRoute
 
 from hayat_fhir.errors import Refusal
-from hayat_fhir.realtime.allowance import Application
+from hayat_fhir.realtime.allowance import Application, Limited
 from hayat_fhir.realtime.calls import Calls
+from hayat_fhir.realtime.device_check import DeviceCheck
 from hayat_fhir.realtime.directory import Directory
 from hayat_fhir.realtime.ice import IceServers
+from hayat_fhir.realtime.media import MediaProcesses
 from hayat_fhir.realtime.routes import Routes
 from hayat_fhir.realtime.signalling import Signalling
-from hayat_fhir.realtime.sockets import Sockets
+from hayat_fhir.realtime.sockets import LONGEST, Sockets
 from hayat_fhir.security.peers import PeerIds
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.authentication import Authentication
@@ -53,7 +56,9 @@ class Services:
 class Realtime:
     """One process's realtime door. ``origins``: web pages of these origins may use it."""
 
-    def __init__(self, services: Services, ice: IceServers, origins: Sequence[str], *, polling: bool) -> None:
+    def __init__(
+        self, services: Services, ice: IceServers, origins: Sequence[str], *, polling: bool, media_processes: int
+    ) -> None:
         self._services = services
         self._sockets = Sockets(services.authentication, services.auditing, origins, polling=polling)
         self._directory = Directory(self._sockets, services.presence)
@@ -62,10 +67,16 @@ class Realtime:
             services.presence, services.consultations, services.signals, services.peers, list(origins)
         )
         routes = Routes(services.authentication, services.consultations, self._directory, ice)
+        check = DeviceCheck(services.authentication, MediaProcesses(media_processes), ice)
         self.applications: Mapping[str, Application] = {
             "socket.io": self._sockets.application,
             "peerjs": self._signalling.application,
-            "realtime": routes.application(origins),
+            "realtime": Limited(
+                routes.application(origins, [WebSocketRoute("/realtime/device-check", check.run)]),
+                rate=1,
+                burst=10,
+                longest=LONGEST,
+            ),
         }
 
     @asynccontextmanager

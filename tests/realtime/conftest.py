@@ -117,7 +117,11 @@ async def _run(mongodb_url: str, data_dir: Path, running: Future[Served], stop: 
         running.set_exception(error)
 
 
-_ICE: dict[str, Any] = {"ice_urls": ("stun:127.0.0.1:3478", "turn:127.0.0.1:3478"), "ice_secret": SecretStr("s" * 24)}
+_ICE: dict[str, Any] = {
+    "media_processes": 4,
+    "ice_urls": ("stun:127.0.0.1:3478", "turn:127.0.0.1:3478"),
+    "ice_secret": SecretStr("s" * 24),
+}
 
 
 def _server(site: Site) -> uvicorn.Server:
