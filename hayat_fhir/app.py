@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from hayat_fhir import definitions
 from hayat_fhir.definitions import Definitions
 from hayat_fhir.dimse.delivery import ImageDelivery
+from hayat_fhir.errors import ConfigurationError
 from hayat_fhir.fhir.validation import Validator
 from hayat_fhir.mapping.document import DocumentMapping
 from hayat_fhir.mapping.document_file import compiled_document
@@ -284,11 +285,25 @@ def check_definitions(loaded: Definitions) -> Mappings:
         ConfigurationError: One is wrong; the message names file, table and row.
     """
     codes = {name.removeprefix("codes/"): content for name, content in loaded.mappings.items() if "codes/" in name}
+    parameters = SearchParameters(loaded.search_parameters, loaded.resource_types)
     tables: dict[str, dict[str, Mapper]] = {}
     documents: dict[str, DocumentMapping] = {}
     for name, content in loaded.mappings.items():
         if name.startswith("api-v1/"):
-            documents[name.removeprefix("api-v1/")] = compiled_document(name, content, codes)
+            documents[name.removeprefix("api-v1/")] = _searchable(
+                name, compiled_document(name, content, codes), parameters
+            )
         elif not name.startswith("codes/"):
             tables[name] = compiled(name, content, codes)
     return Mappings(tables, documents)
+
+
+def _searchable(name: str, mapping: DocumentMapping, parameters: SearchParameters) -> DocumentMapping:
+    """The mapping, whose fields are searched by what is indexed."""
+    for field in mapping.fields.values():
+        if field.search is None:
+            continue
+        found = parameters.get(mapping.parts[field.search.part].type, field.search.parameter)
+        if found is None or not found.searchable:
+            raise ConfigurationError(f"mappings/{name}.toml: field {field.name}: search: no such search parameter")
+    return mapping

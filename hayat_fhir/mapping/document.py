@@ -20,6 +20,9 @@ Resource = dict[str, Any]
 Resources = Mapping[str, Sequence[Resource]]
 """The resources of each part; those of a part that may be several with the newest first."""
 
+PLACEHOLDER = "urn:hayat:part:"
+"""Before a part's name: stands for the resource of that part until it has an id."""
+
 _SEPARATOR = ", "
 
 
@@ -122,8 +125,8 @@ class DocumentMapping:
     def to_fhir(self, document: Mapping[str, Any], existing: Resources) -> dict[str, Resource | None]:
         """The resource of each part that this document makes, changes or (None) takes away; others are left out.
 
-        ``document`` may be partial; None takes a field away. In a part that is made, ``{"reference": "#part"}``
-        stands for the resource of that part.
+        ``document`` may be partial; None takes a field away. ``{"reference": PLACEHOLDER + part}`` stands
+        for the resource of that part, and ``PLACEHOLDER + "id"`` for the main resource's id.
 
         Raises:
             Conflict: Others say something else that prevails.
@@ -134,7 +137,7 @@ class DocumentMapping:
             if not named or one.part is None or one.pair is None:
                 continue
             there = existing.get(one.part, ())
-            if value == "" or (value is not None and value == one.default and not self._own(one.part, there)):
+            if value in ("", one.default):
                 value = None
             if value == self._legacy_value(one, there, bare=True):
                 continue
@@ -198,7 +201,7 @@ class DocumentMapping:
             target = written.get(holder) or deepcopy(
                 dict(next(iter(existing.get(holder, ())), self._new(self.parts[holder])))
             )
-            reference = {"reference": f"#{part.name}"}
+            reference = {"reference": f"{PLACEHOLDER}{part.name}"}
             if path[-1].first and part.shared is None:
                 outer = target
                 for step in path[:-1]:

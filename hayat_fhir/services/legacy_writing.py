@@ -17,7 +17,7 @@ from hayat_fhir.errors import Conflict, Forbidden, InvalidRequest, NotFound, Pre
 from hayat_fhir.fhir.bundles import Entry
 from hayat_fhir.mapping import paths
 from hayat_fhir.mapping.checking import checked
-from hayat_fhir.mapping.document import DocumentMapping, Part
+from hayat_fhir.mapping.document import PLACEHOLDER, DocumentMapping, Part
 from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role
 from hayat_fhir.security.legacy_access import Action, Entity, check
 from hayat_fhir.security.personnel import ROLE_TAGS
@@ -202,14 +202,14 @@ class LegacyWriting:
     ) -> list[Entry]:
         """The entries of the transaction; new resources get their ids here, so that others can refer to them."""
         entries: list[Entry] = []
-        names = {f"#{mapping.main}": f"{mapping.type}/{id}"}
+        names = {f"{PLACEHOLDER}{mapping.main}": f"{mapping.type}/{id}"}
         for name, resource in written.items():
             part = mapping.parts[name]
             old = _same(resource, parts.get(name, ()))
             if part.shared is not None:
-                names[f"#{name}"] = f"urn:uuid:{new_id()}"
+                names[f"{PLACEHOLDER}{name}"] = f"urn:uuid:{new_id()}"
             elif name != mapping.main:
-                names[f"#{name}"] = f"{part.type}/{old.id if old else new_id()}"
+                names[f"{PLACEHOLDER}{name}"] = f"{part.type}/{old.id if old else new_id()}"
         for name, resource in written.items():
             part = mapping.parts[name]
             if resource is None:
@@ -219,7 +219,7 @@ class LegacyWriting:
             whole = _named(resource, names, id)
             if mapping.tag is not None and part.shared is None and old is None:
                 whole["meta"] = {"tag": [{"system": ROLE_TAGS, "code": mapping.tag}]}
-            entries.append(_entry(len(entries), part, whole, names[f"#{name}"], old))
+            entries.append(_entry(len(entries), part, whole, names[f"{PLACEHOLDER}{name}"], old))
         return entries
 
     async def _check_references(
@@ -282,8 +282,8 @@ def _same(resource: Resource | None, held: list[Stored] | tuple[Stored, ...]) ->
 
 
 def _named(resource: Resource, names: Mapping[str, str], id: str) -> Resource:
-    """The resource with ``#part`` and ``#id`` replaced by what they stand for."""
-    whole: Resource = _replaced(resource, {**names, "#id": id})
+    """The resource with placeholders replaced by what they stand for."""
+    whole: Resource = _replaced(resource, {**names, f"{PLACEHOLDER}id": id})
     return whole
 
 

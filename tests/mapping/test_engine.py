@@ -17,7 +17,7 @@ from hayat_fhir.errors import ConfigurationError
 from hayat_fhir.mapping.engine import compiled
 from hayat_fhir.mapping.transforms import TRANSFORMS, Context, date_time
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "mappings").rglob("examples/*.json"))
+EXAMPLES = sorted((Path(__file__).parents[2] / "mappings" / "dicom" / "examples").glob("*.json"))
 MAPPERS = check_definitions(definitions.load()).tables
 
 
