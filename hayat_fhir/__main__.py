@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hayat_fhir.account_commands import account
+from hayat_fhir.partner_commands import partner
+from hayat_fhir.site_commands import settings, with_site
 from hayat_fhir.terminal import (
     announcer,
-    certificate_digest,
     fail,
-    json_object,
-    password_from_stdin,
     print_rows,
     with_clear_errors,
 )
@@ -33,20 +33,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-account = typer.Typer(help="Accounts of people.", no_args_is_help=True)
-partner = typer.Typer(help="Partner hospitals and DICOM peers.", no_args_is_help=True)
+keys = typer.Typer(help="The keys that the site signs with.", no_args_is_help=True)
 outbox = typer.Typer(help="What is on its way to partners.", no_args_is_help=True)
 app.add_typer(account, name="account")
 app.add_typer(partner, name="partner")
 app.add_typer(outbox, name="outbox")
+app.add_typer(keys, name="keys")
 
 HttpPort = Annotated[int | None, typer.Option(help="HTTP port, instead of HAYAT_HTTP_PORT.", min=1, max=65535)]
 DicomPort = Annotated[int | None, typer.Option(help="DICOM port, instead of HAYAT_DICOM_PORT.", min=1, max=65535)]
 DataDir = Annotated[Path | None, typer.Option(help="Data directory, instead of HAYAT_DATA_DIR.")]
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 Descriptor = Annotated[int | None, typer.Option("--socket", hidden=True)]
-PartnerName = Annotated[str, typer.Argument(help="The partner's name or id.")]
-T = TypeVar("T")
 
 
 @app.command()
@@ -56,7 +54,7 @@ def serve(http_port: HttpPort = None, dicom_port: DicomPort = None, data_dir: Da
     from hayat_fhir.supervisor import Supervisor
 
     leave_no_core()
-    Supervisor(_settings(http_port, dicom_port, data_dir), announcer()).run()
+    Supervisor(settings(http_port, dicom_port, data_dir), announcer()).run()
 
 
 @app.command()
@@ -94,111 +92,6 @@ def dimse(supervised: Supervised = False, descriptor: Descriptor = None) -> None
     _process(run, supervised=supervised)
 
 
-@account.command("add")
-def account_add(
-    role: Annotated[Literal["staff", "doctor", "patient"], typer.Option(help="What the person may do.")],
-    email: Annotated[str, typer.Option(help="The e-mail address to sign in with.")],
-    name: Annotated[str, typer.Option(help="The person's name.")],
-    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")] = False,
-) -> None:
-    """Add an account; prints its id."""
-    from hayat_fhir.security.callers import Role
-
-    password = password_from_stdin(asked=password_stdin)
-
-    async def add(site: Site) -> str:
-        return (await site.registration.account(Role(role), email, name, password)).id
-
-    typer.echo(_with_site(add))
-
-
-@account.command("list")
-def account_list() -> None:
-    """List the accounts."""
-
-    async def rows(site: Site) -> list[tuple[str, ...]]:
-        accounts = await site.accounts.list()
-        return [(a.id, a.role, a.email, a.name, a.reference or "", _state(a.disabled)) for a in accounts]
-
-    print_rows(("id", "role", "e-mail", "name", "resource", "state"), _with_site(rows))
-
-
-@account.command("disable")
-def account_disable(email: Annotated[str, typer.Option(help="The account's e-mail address.")]) -> None:
-    """Shut an account out; its tokens die within five seconds."""
-
-    async def disable(site: Site) -> None:
-        await site.registration.disable_account(email)
-
-    _with_site(disable)
-
-
-@partner.command("add")
-def partner_add(
-    name: Annotated[str, typer.Option(help="The partner's name.")],
-    jwks_file: Annotated[Path | None, typer.Option(help="File with its public keys (JWKS).")] = None,
-    jwks_url: Annotated[str | None, typer.Option(help="URL of its public keys.")] = None,
-    fhir_url: Annotated[str | None, typer.Option(help="Its FHIR base URL.")] = None,
-    client_id: Annotated[str | None, typer.Option(help="Its OAuth client id; default its FHIR base URL.")] = None,
-    ae_title: Annotated[str | None, typer.Option(help="Its DICOM AE title.")] = None,
-    host: Annotated[str | None, typer.Option(help="Host of its DICOM port; its associations come from there.")] = None,
-    port: Annotated[int | None, typer.Option(help="Its DICOM port.", min=1, max=65535)] = None,
-    scope: Annotated[list[str] | None, typer.Option(help="A SMART scope; repeatable.")] = None,
-    patient_id_system: Annotated[str | None, typer.Option(help="Identifier system of its patient numbers.")] = None,
-    certificate: Annotated[Path | None, typer.Option(help="File with its DICOM TLS certificate (PEM).")] = None,
-) -> None:
-    """Register a partner hospital or a PACS; prints its id."""
-    from hayat_fhir.services.registration import PartnerDetails
-
-    details = PartnerDetails(
-        name=name,
-        fhir_url=fhir_url,
-        jwks=json_object(jwks_file),
-        jwks_url=jwks_url,
-        client_id=client_id,
-        ae_title=ae_title,
-        host=host,
-        port=port,
-        scopes=tuple(scope) if scope else ("system/*.cruds",),
-        patient_id_system=patient_id_system,
-        certificate=certificate_digest(certificate),
-    )
-
-    async def add(site: Site) -> str:
-        return (await site.registration.partner(details)).id
-
-    typer.echo(_with_site(add))
-
-
-@partner.command("list")
-def partner_list() -> None:
-    """List the partners."""
-
-    async def rows(site: Site) -> list[tuple[str, ...]]:
-        return [
-            (
-                p.id,
-                p.name,
-                p.fhir_url or "",
-                f"{p.ae_title}@{p.host}:{p.port}" if p.ae_title else "",
-                _state(p.disabled),
-            )
-            for p in await site.partners.list()
-        ]
-
-    print_rows(("id", "name", "FHIR", "DICOM", "state"), _with_site(rows))
-
-
-@partner.command("disable")
-def partner_disable(partner: PartnerName) -> None:
-    """Shut a partner out; its tokens die within five seconds."""
-
-    async def disable(site: Site) -> None:
-        await site.registration.disable_partner((await site.registration.partner_called(partner)).id)
-
-    _with_site(disable)
-
-
 @app.command()
 def token(
     email: Annotated[str | None, typer.Option(help="Of this account.")] = None,
@@ -215,7 +108,7 @@ def token(
         found = await site.registration.partner_called(partner or "")
         return await site.registration.token_for_partner(found.id, scope)
 
-    typer.echo(_with_site(issue))
+    typer.echo(with_site(issue))
 
 
 @app.command()
@@ -230,7 +123,7 @@ def share(
         found = await site.registration.partner_called(with_)
         return await site.exchange.share_and_wait(patient, found.id, wait=wait)
 
-    typer.echo(_with_site(start))
+    typer.echo(with_site(start))
 
 
 @outbox.command("list")
@@ -240,7 +133,17 @@ def outbox_list() -> None:
     async def rows(site: Site) -> list[tuple[str, ...]]:
         return [(job.id, job.key, job.status, str(job.attempts), job.error or "") for job in await site.outbox.list()]
 
-    print_rows(("job", "patient/partner", "state", "attempts", "problem"), _with_site(rows))
+    print_rows(("job", "patient/partner", "state", "attempts", "problem"), with_site(rows))
+
+
+@keys.command("rotate")
+def keys_rotate(
+    stolen: Annotated[bool, typer.Option("--stolen", help="End all tokens of the present key at once.")] = False,
+) -> None:
+    """Sign with a new key from now on; tokens of the old one stay good until they end, unless it was stolen."""
+    from hayat_fhir.security.keys import OVERLAP, SiteKeys
+
+    SiteKeys.rotate(settings().secrets_dir, overlap=0 if stolen else OVERLAP)
 
 
 @app.command()
@@ -249,7 +152,7 @@ def check() -> None:
     from hayat_fhir import definitions
     from hayat_fhir.app import check_definitions
 
-    _settings()
+    settings()
     check_definitions(definitions.load())
     typer.echo("settings, definitions and mappings are sound")
 
@@ -270,12 +173,6 @@ def cli() -> None:
     with_clear_errors(app)
 
 
-def _settings(http_port: int | None = None, dicom_port: int | None = None, data_dir: Path | None = None) -> Settings:
-    from hayat_fhir import settings
-
-    return settings.load(http_port=http_port, dicom_port=dicom_port, data_dir=data_dir)
-
-
 def _process(
     run: Callable[[Settings], Coroutine[Any, Any, None]],
     *,
@@ -289,22 +186,7 @@ def _process(
     if supervised:
         follow_supervisor()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(run(_settings()))
-
-
-def _with_site(use: Callable[[Site], Awaitable[T]]) -> T:
-    """Call services of this site: of the running one's database, or of one started for the moment."""
-    from hayat_fhir.app import open_site
-
-    async def run() -> T:
-        async with open_site(_settings()) as site:
-            return await use(site)
-
-    return asyncio.run(run())
-
-
-def _state(disabled: bool) -> str:
-    return "disabled" if disabled else "active"
+        runner.run(run(settings()))
 
 
 if __name__ == "__main__":

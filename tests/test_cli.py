@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey
 
 from hayat_fhir.demonstration_site import free_port
 from hayat_fhir.store.mongod import find_mongod
-from tests.family import Family, environment, hayat, serving
+from tests.family import Family, environment, hayat, serving, wait_until
 
 _PASSWORD = "violet-marmot-47-lantern"
 
@@ -221,3 +221,40 @@ def test_a_malformed_mongodb_url_is_said_in_one_line(tmp_path: Path, command: st
     line = _refused(own, *command.split(), status=2)
     assert "HAYAT_MONGODB_URL" in line
     assert "password" not in line
+
+
+def test_a_lost_password_and_a_right(site: Family) -> None:
+    """A code sets a new password once; a right is granted by its name; an account can be let in again."""
+    email = "lost@site.example"
+    added = ("account", "add", "--role", "doctor", "--email", email, "--name", "Lost", "--password-stdin")
+    _ok(site, *added, stdin=f"{_PASSWORD}\n")
+    code = _ok(site, "account", "reset", "--email", email)
+    base = f"http://127.0.0.1:{site.port}/api/v1"
+    body = {"email": email, "code": code, "password": "amber-heron-93-compass"}
+    assert httpx.post(f"{base}/auth/reset", json=body, trust_env=False).status_code == 204
+    assert httpx.post(f"{base}/auth/reset", json=body, trust_env=False).status_code == 401
+    login = {"email": email, "password": "amber-heron-93-compass"}
+    assert httpx.post(f"{base}/doctor/login", json=login, trust_env=False).status_code == 200
+    _ok(site, "account", "rights", "--email", email, "--right", "records:amend")
+    assert "records:amend" in _refused(site.environment, "account", "rights", "--email", email, "--right", "all")
+    _ok(site, "account", "disable", "--email", email)
+    assert httpx.post(f"{base}/doctor/login", json=login, trust_env=False).status_code == 401
+    _ok(site, "account", "enable", "--email", email)
+    assert httpx.post(f"{base}/doctor/login", json=login, trust_env=False).status_code == 200
+    assert "no such account" in _refused(site.environment, "account", "reset", "--email", "nobody@site.example")
+
+
+def test_keys_are_rotated(site: Family) -> None:
+    """The site signs with a new key; tokens of the old one stay good."""
+    email = "keys@site.example"
+    added = ("account", "add", "--role", "staff", "--email", email, "--name", "Keys", "--password-stdin")
+    _ok(site, *added, stdin=f"{_PASSWORD}\n")
+    old = _ok(site, "token", "--email", email)
+    _ok(site, "keys", "rotate")
+    new = _ok(site, "token", "--email", email)
+    assert old.partition(".")[0] != new.partition(".")[0]
+    for token in (old, new):
+        head = {"authorization": f"Bearer {token}"}
+        wait_until(
+            lambda head=head: httpx.get(f"http://127.0.0.1:{site.port}/api/v1/auth", headers=head).status_code == 200
+        )

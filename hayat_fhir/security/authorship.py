@@ -13,6 +13,9 @@ from hayat_fhir.security.callers import Caller, Role
 AMEND = "records:amend"
 """The right to change and delete records that others wrote."""
 
+RIGHTS = frozenset({AMEND})
+"""What a site may allow a person beyond the role."""
+
 _RECORDS = frozenset({"DiagnosticReport"})
 _AUTHORS = {"DiagnosticReport": ("performer", "resultsInterpreter"), "Observation": ("performer",)}
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hayat_fhir.errors import Conflict, InvalidRequest, NotFound
+from hayat_fhir.security.authorship import RIGHTS
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.personnel import ROLE_TAGS
 from hayat_fhir.security.scopes import granted, registrable
@@ -138,6 +139,30 @@ class Registration:
         account = await self._accounts.by_email(email)
         if account is None or not await self._accounts.disable(account.id):
             raise NotFound("no such account")
+
+    async def enable_account(self, email: str) -> None:
+        """Let a disabled account in again.
+
+        Raises:
+            NotFound: No such account.
+        """
+        account = await self._accounts.by_email(email)
+        if account is None or not await self._accounts.enable(account.id):
+            raise NotFound("no such account")
+
+    async def set_rights(self, email: str, rights: Sequence[str]) -> None:
+        """Say what the site allows a person beyond their role.
+
+        Raises:
+            NotFound: No such account.
+            InvalidRequest: There is no such right.
+        """
+        if not set(rights) <= RIGHTS:
+            raise InvalidRequest(f"there is no such right; there are {', '.join(sorted(RIGHTS))}", code="value")
+        account = await self._accounts.by_email(email)
+        if account is None:
+            raise NotFound("no such account")
+        await self._accounts.set_rights(account.id, rights)
 
     async def token_for_account(self, email: str) -> str:
         """A token of an account.
