@@ -17,7 +17,6 @@ from urllib.parse import quote
 from pydicom import config, dcmread
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID
 
 from hayat_fhir.dicom.plain_header import plain_elements, wanted
@@ -223,7 +222,7 @@ def _thorough(file: BinaryIO | mmap, transfer_syntax: str) -> tuple[dict[str, st
             patient_id = str(dataset.get("PatientID", "") or "").strip()
             issuer = str(dataset.get("IssuerOfPatientID", "") or "").strip()
         return uids, patient_id, issuer, _attributes(dataset)
-    except (ValueError, TypeError, AttributeError, LookupError, RecursionError, OverflowError) as error:
+    except Exception as error:  # pydicom raises whatever a stranger's bytes make it
         raise InvalidRequest("the data set's attributes cannot be read", code="structure") from error
 
 
@@ -232,17 +231,7 @@ def _read(file: BinaryIO | mmap) -> Dataset:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return dcmread(cast("BinaryIO", file), stop_before_pixels=True, specific_tags=list(_KEYWORDS))
-    except (
-        InvalidDicomError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        LookupError,
-        OSError,
-        RecursionError,
-        OverflowError,
-        NotImplementedError,
-    ) as error:
+    except Exception as error:  # pydicom raises whatever a stranger's bytes make it
         raise InvalidRequest("the data set cannot be read", code="structure") from error
 
 

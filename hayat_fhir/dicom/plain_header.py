@@ -92,7 +92,7 @@ def _after_sequence(data: Buffer, at: int, *, is_implicit: bool) -> int | None:
     """Where a sequence of undefined length ends that begins at ``at``; None where that is not plain to see."""
     depth = 1
     for _ in range(_MOST_ELEMENTS):
-        if at + 12 > len(data) and data[at : at + 4] != _SEQUENCE_END:
+        if at + (8 if data[at : at + 4] == _SEQUENCE_END else 12) > len(data):
             return None
         if data[at : at + 2] == _DELIMITERS:
             number, length = _IMPLICIT.unpack_from(data, at)[1:]

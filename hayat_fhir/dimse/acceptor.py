@@ -23,7 +23,7 @@ from hayat_fhir.dimse.tls import shake_hands
 Serve = Callable[[socket.socket, tuple[Any, ...]], None]
 _TICK_MS = 250
 _FIRST_BYTE_SECONDS = 10.0
-_YIELD_SECONDS = 0.001
+_YIELD_SECONDS, _MOST_YIELD_SECONDS = 0.0005, 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Acceptor:
 
     def _accept(self) -> None:
         # Where several processes listen on one socket, the busier one lets the others go first.
-        time.sleep(_YIELD_SECONDS * len(self._occupancy.associations))
+        time.sleep(min(_YIELD_SECONDS * len(self._occupancy.associations), _MOST_YIELD_SECONDS))
         try:
             connection, address = self._listening.accept()
         except OSError:

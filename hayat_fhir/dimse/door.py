@@ -88,7 +88,7 @@ class Door:
     def _agreed(self, options: DoorOptions) -> Terms:
         _config.LOG_HANDLER_LEVEL = "none"
         _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
-        logging.getLogger("pynetdicom").disabled = True
+        logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
         ae = AE(ae_title=options.ae_title)
         ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = 15, 30, 60
         contexts = {str(one.abstract_syntax): one for service in self._services for one in service.contexts}

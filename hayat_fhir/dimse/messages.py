@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from pynetdicom import evt
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import DIMSEMessage
+from pynetdicom.dimse_messages import _MESSAGE_TYPES, DIMSEMessage
 from pynetdicom.dimse_primitives import C_CANCEL
 from pynetdicom.pdu_primitives import P_DATA
 
@@ -128,6 +128,8 @@ class Messages(DIMSEServiceProvider):  # type: ignore[misc]
             return
         self._has_command = True
         command = elements(self._command)
+        if int.from_bytes(command.get(COMMAND_FIELD, b""), "little") not in _MESSAGE_TYPES:
+            raise InvalidRequest("the command set is of no message", code="value")
         if command.get(COMMAND_FIELD) == C_STORE_RQ:
             self._request = store_request(command)
             self._sink = self.assoc.sink_for(self._context_id, self._request)

@@ -21,6 +21,7 @@ from hayat_fhir.errors import InvalidRequest
 MAXIMUM_PDU = 262_144
 """Bytes of the largest P-DATA-TF that is taken: what is offered as maximum length."""
 _NEGOTIATION_PDU = 131_072
+_SMALL = 4096
 _HEADER = 6
 _ITEM = 6
 _P_DATA = 0x04
@@ -38,7 +39,7 @@ class UpperLayer(DULServiceProvider):  # type: ignore[misc]
 
     def __init__(self, association: Any) -> None:  # noqa: ANN401 - pynetdicom's Association
         super().__init__(association)
-        self._buffer = bytearray(_HEADER + MAXIMUM_PDU)
+        self._buffer = bytearray(_SMALL)
 
     def start(self) -> None:
         """Begin; there is no thread to start."""
@@ -49,12 +50,17 @@ class UpperLayer(DULServiceProvider):  # type: ignore[misc]
         """Whether the connection is still being served."""
         return not self._kill_thread
 
+    def kill_dul(self) -> None:
+        """End, and give back what was needed for reading: the rest goes when the garbage collector comes."""
+        self._kill_thread = True
+        self._buffer = bytearray()
+
     def stop_dul(self) -> bool:
         """End, if the state machine is idle; otherwise bring it nearer to that."""
         if self.state_machine.current_state != _IDLE:
             self.pump(_SLICE)
         if self.state_machine.current_state == _IDLE:
-            self._kill_thread = True
+            self.kill_dul()
         return bool(self._kill_thread)
 
     def send_pdu(self, primitive: Any) -> None:  # noqa: ANN401 - pynetdicom's primitives
@@ -100,14 +106,19 @@ class UpperLayer(DULServiceProvider):  # type: ignore[misc]
     def _read_pdu_data(self) -> None:
         """Read one PDU and put its event into the queue, or its fragments into their message."""
         view = memoryview(self._buffer)
+        kind = length = 0
         try:
             self.socket.begin()
             whole = self.socket.fill(view[:_HEADER])
-            kind, length = struct.unpack_from(">BxL", view)
-            if whole and (kind not in _TYPES or length > self._limit(kind)):
-                self.event_queue.put("Evt19")
-                return
-            whole = whole and self.socket.fill(view[_HEADER : _HEADER + length])
+            if whole:
+                kind, length = struct.unpack_from(">BxL", view)
+                if kind not in _TYPES or length > self._limit(kind):
+                    self.event_queue.put("Evt19")
+                    return
+                if _HEADER + length > len(view):
+                    self._buffer = self._buffer[:_HEADER] + bytearray(max(length, self._limit(_P_DATA)))
+                    view = memoryview(self._buffer)
+                whole = self.socket.fill(view[_HEADER : _HEADER + length])
         except (OSError, AttributeError):
             whole = False
         if not whole:

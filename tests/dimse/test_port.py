@@ -66,6 +66,27 @@ def test_a_long_pdu_header_before_the_association_costs_nothing(door: RunningDoo
     assert psutil.Process().memory_info().rss - before < 20e6
 
 
+def test_a_pdu_header_cut_short_costs_nothing(door: RunningDoor) -> None:
+    """A connection that ends within a header reserves nothing for the length that the header would have had."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with raw.associated(door.port) as peer:
+        peer.send(struct.pack(">BBL", raw.DATA, 0, 0xFFFFFF00)[:5])
+        peer.connection.shutdown(socket.SHUT_WR)
+        assert peer.receive()[0] in {raw.ABORT, 0}
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200e3
+    assert echo(door.port) == "0x0000"
+
+
+def test_nothing_a_stranger_sends_is_logged(door: RunningDoor, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the titles nor the UIDs of a proposal that breaks the rules, which pynetdicom would warn of."""
+    contexts = [(1, "1.2.840.SECRET", (raw.EXPLICIT,))]
+    with caplog.at_level("DEBUG"), raw.connected(door.port) as peer:
+        peer.send(raw.associate_rq(calling=b"SEC\xb5RET", contexts=contexts))
+        assert peer.receive()[0] in {raw.RJ, raw.ABORT, 0}
+    assert "SECRET" not in caplog.text
+    assert not caplog.records
+
+
 def test_p_data_beyond_the_negotiated_length_aborts(door: RunningDoor) -> None:
     """The largest P-DATA-TF is what was offered, and no byte more."""
     with raw.associated(door.port) as peer:
