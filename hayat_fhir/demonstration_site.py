@@ -38,6 +38,7 @@ class Site:
     folder: Path
     http_port: int = field(default_factory=free_port)
     dicom_port: int = field(default_factory=free_port)
+    further_settings: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -56,6 +57,7 @@ class Site:
             "HAYAT_SITE_NAME": self.name,
             "HAYAT_BASE_URL": self.url,
             "PATH": "/usr/local/bin:/usr/bin:/bin",
+            **self.further_settings,
         }
 
     def start(self) -> None:

@@ -1,4 +1,8 @@
-"""Counters of attempts in windows of time, shared by all processes of a site."""
+"""Counters of attempts in windows of time, shared by all processes of a site.
+
+They do not wait for the journal: what a crash may lose is a fraction of a second of counting, and whoever reads at
+the same time would wait for every attempt's flush.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,12 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from pymongo import ReturnDocument
+from pymongo.write_concern import WriteConcern
 
-from hayat_fhir.store.database import Database
+from hayat_fhir.store.database import Collection, Database
 from hayat_fhir.store.faults import answered
+
+_UNFLUSHED = WriteConcern(1, j=False)
 
 
 class Throttles:
@@ -23,7 +30,7 @@ class Throttles:
         Raises:
             Unavailable: MongoDB does not answer.
         """
-        rows = await self._database.prepared("throttles")
+        rows = await self._rows()
         number = int(now // window)
         expires = datetime.fromtimestamp((number + 1) * window, UTC) + timedelta(seconds=window)
         with answered():
@@ -41,7 +48,7 @@ class Throttles:
         Raises:
             Unavailable: MongoDB does not answer.
         """
-        rows = self._database.collection("throttles")
+        rows = await self._rows()
         with answered():
             await rows.delete_one({"_id": _name(kind, subject, int(now // window))})
 
@@ -51,7 +58,7 @@ class Throttles:
         Raises:
             Unavailable: MongoDB does not answer.
         """
-        rows = await self._database.prepared("throttles")
+        rows = await self._rows()
         expires = datetime.now(UTC) + timedelta(days=days)
         with answered():
             await rows.update_one({"_id": _name(kind, subject, 0)}, {"$set": {"expires": expires}}, upsert=True)
@@ -64,6 +71,9 @@ class Throttles:
         """
         with answered():
             return await self._database.collection("throttles").find_one({"_id": _name(kind, subject, 0)}) is not None
+
+    async def _rows(self) -> Collection:
+        return (await self._database.prepared("throttles")).with_options(write_concern=_UNFLUSHED)
 
 
 def _name(kind: str, subject: str, window: int) -> str:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from hayat_fhir.demonstration_site import DemonstrationFailed
-from tests.benchmarks import bundles, dicom, machine, read, search, start
+from tests.benchmarks import bundles, dicom, legacy, machine, read, search, sign_in, start
 from tests.benchmarks.figures import BenchmarkFailed, Finding, Skipped, Spread
 from tests.benchmarks.run import Run
 
@@ -25,6 +25,8 @@ _BENCHMARKS: dict[str, Callable[[Run], Iterator[Finding]]] = {
     "bundles": bundles.measure,
     "dicom": dicom.measure,
     "search": search.measure,
+    "legacy": legacy.measure,
+    "sign-in": sign_in.measure,
 }
 _WIDTH = 150
 _SYNTHEA = Path(__file__).parents[3] / "shared" / "data" / "synthea"
@@ -35,7 +37,7 @@ def main(
     *,
     json_path: Annotated[Path | None, typer.Option("--json", help="also write the results to this file")] = None,
     synthea: Annotated[Path, typer.Option(help="folder of Synthea transaction Bundles, *.json.bz2")] = _SYNTHEA,
-    scale: Annotated[str, typer.Option(help="Observations of the large search, such as 100k or 1m")] = "1m",
+    scale: Annotated[str, typer.Option(help="resources of the large search, such as 100k or 1m")] = "1m",
     rounds: Annotated[int, typer.Option(min=1, help="alternating rounds")] = 3,
     seconds: Annotated[float, typer.Option(min=0.5, help="length of a load round")] = 5.0,
 ) -> None:

@@ -12,8 +12,8 @@ from urllib.parse import quote
 from hayat_fhir.demonstration_site import Site
 from tests.benchmarks.figures import Finding, Target, spread
 from tests.benchmarks.http_load import Load, load
-from tests.benchmarks.observation_load import fill
-from tests.benchmarks.observations import IDENTIFIER_SYSTEM, LOINC, Source
+from tests.benchmarks.observations import IDENTIFIER_SYSTEM, LOINC, PATIENTS, Source
+from tests.benchmarks.resource_load import fill
 from tests.benchmarks.run import Run
 from tests.benchmarks.site import mongodb_url, running
 
@@ -43,7 +43,7 @@ def measure(run: Run) -> Iterator[Finding]:
         for size in (run.small, run.large):
             with run.step(f"search: a site of {size:,} Observations starts"):
                 site = stack.enter_context(running(run.folder(f"search-{size}")))
-            fill(run, mongodb_url(site), source, size)
+            fill(run, "search", mongodb_url(site), source, {"Patients": PATIENTS, "Observations": size})
             sites[size] = site
         for query in _QUERIES_MADE:
             yield from _compare(run, query, source, sites)

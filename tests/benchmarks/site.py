@@ -13,9 +13,11 @@ from tests.benchmarks.processes import Tree, tree
 
 
 @contextmanager
-def running(folder: Path, *, roles: tuple[str, ...] = ("doctor",)) -> Iterator[Site]:
+def running(
+    folder: Path, *, roles: tuple[str, ...] = ("doctor",), settings: dict[str, str] | None = None
+) -> Iterator[Site]:
     """A fresh site in this folder, ready, with an account of each role; it ends with the block."""
-    site = Site("Benchmark", "HAYAT", folder)
+    site = Site("Benchmark", "HAYAT", folder, further_settings=settings or {})
     try:
         site.start()
         site.wait_until_ready()

@@ -1,4 +1,4 @@
-"""Loads seeded Patients and Observations past the door: indexed and laid out by the site's own code, in raw batches."""
+"""Loads seeded resources past the door: indexed and laid out by the site's own code, in raw batches."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -21,25 +22,41 @@ from hayat_fhir.store.database import connect_sync
 from hayat_fhir.store.documents import to_document
 from hayat_fhir.store.indexes import indexes_of
 from hayat_fhir.store.records import Change
-from tests.benchmarks.observations import PATIENTS, Source
+from tests.benchmarks import reports
+from tests.benchmarks.observations import Source
 from tests.benchmarks.processes import answer, program
 from tests.benchmarks.run import Run
+
+KINDS: dict[str, Callable[[Source, int], dict[str, Any]]] = {
+    "Patients": Source.patient,
+    "Observations": Source.observation,
+    "DiagnosticReports": reports.report,
+    "notes": reports.note,
+    "Practitioners": reports.practitioner,
+}
+"""What can be loaded, and how number n of it is made."""
 
 _BATCH = 500
 _RELAXED = WriteConcern(1, j=False)
 
 
-def fill(run: Run, url: str, source: Source, observations: int) -> None:
-    """Load all Patients, and this many Observations, with a process per core but one; then build the indexes.
+def fill(run: Run, what: str, url: str, source: Source, wanted: dict[str, int]) -> None:
+    """Load this many of each of the ``KINDS``, with a process per core but one; then build the indexes.
 
     Raises:
         BenchmarkFailed: A loading process ended early.
     """
     loaders = max((psutil.cpu_count() or 2) - 1, 1)
-    total = PATIENTS + observations
-    with run.step(f"search: loading {observations:,} Observations", total) as task, ExitStack() as stack:
-        parts = [_part(url, source, observations, part, loaders) for part in range(loaders)]
-        running = [stack.enter_context(program("observation_load", part)) for part in parts]
+    with run.step(f"{what}: loading {_described(wanted)}", sum(wanted.values())) as task, ExitStack() as stack:
+        parts = [
+            {
+                "url": url,
+                "seed": source.seed,
+                "slices": {kind: [part, number, loaders] for kind, number in wanted.items()},
+            }
+            for part in range(loaders)
+        ]
+        running = [stack.enter_context(program("resource_load", part)) for part in parts]
         while running:
             for loader in list(running):
                 loaded = answer(loader)["loaded"]
@@ -47,24 +64,18 @@ def fill(run: Run, url: str, source: Source, observations: int) -> None:
                     run.progress.advance(task, loaded)
                 else:
                     running.remove(loader)
-    _build_indexes(run, url)
+    _build_indexes(run, what, url, wanted)
 
 
-def _part(url: str, source: Source, observations: int, part: int, loaders: int) -> dict[str, Any]:
-    """What one loading process is told: every ``loaders``-th resource from ``part``."""
-    return {
-        "url": url,
-        "seed": source.seed,
-        "patients": [part, PATIENTS, loaders],
-        "observations": [part, observations, loaders],
-    }
+def _described(wanted: dict[str, int]) -> str:
+    return ", ".join(f"{number:,} of {kind}" for kind, number in wanted.items())
 
 
-def _build_indexes(run: Run, url: str) -> None:
+def _build_indexes(run: Run, what: str, url: str, kinds: Iterable[str]) -> None:
     """Build all indexes at once: growing them entry by entry in a small cache is several times slower."""
     client: MongoClient[dict[str, Any]] = MongoClient(url)
-    with client, run.step("search: building indexes"):
-        for type in ("Patient", "Observation"):
+    with client, run.step(f"{what}: building indexes"):
+        for type in sorted({KINDS[kind](Source(), 0)["resourceType"] for kind in kinds}):
             client["hayat"][type].create_indexes(list(indexes_of(type)))
 
 
@@ -84,9 +95,8 @@ def main() -> None:
     parameters = SearchParameters(tables.search_parameters, tables.resource_types)
     indexer = Indexer(parameters, tables.compartments, "http://127.0.0.1/fhir")
     database = connect_sync(given["url"])
-    slices = ((source.patient, range(*given["patients"])), (source.observation, range(*given["observations"])))
-    for make, numbers in slices:
-        changes = _changes(indexer, make, numbers)
+    for kind, part in given["slices"].items():
+        changes = _changes(indexer, partial(KINDS[kind], source), range(*part))
         while batch := list(islice(changes, _BATCH)):
             now = datetime.now(UTC)
             collection = database.get_collection(batch[0].type, write_concern=_RELAXED)
