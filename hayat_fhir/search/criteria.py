@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hayat_fhir.errors import InvalidRequest
 from hayat_fhir.search import date, number, quantity, reference, string, token, uri
 from hayat_fhir.search.conditions import AnyKey, AnyOf, Bounds, Condition, Ids, Not, Text, Updated
-from hayat_fhir.search.entries import within
+from hayat_fhir.search.entries import OF_MANY_PATIENTS, within
 from hayat_fhir.search.escaping import parts, unescaped
 from hayat_fhir.search.indexing import present_key
 from hayat_fhir.search.parameters import SearchParameter, SearchParameters
@@ -28,10 +28,10 @@ _MOST_VALUES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """A condition, and what the planner may use: the patient it fixes, or whether its keys exist per patient."""
+    """A condition, and what the planner may use: the patients it names, or whether its keys exist per patient."""
 
     condition: Condition
-    patient: str | None = None
+    patients: tuple[str, ...] = ()
     about: bool = False
 
 
@@ -56,7 +56,7 @@ def condition(type: str, name: str, value: str, parameters: SearchParameters, *,
             return Criterion(Ids(tuple(unescaped(text) for text in values)))
         if code == "_lastUpdated":
             return Criterion(_any([_updated(text) for text in values]))
-        return _criterion(parameter, modifier or None, values, base_url, now)
+        return _criterion(type, parameter, modifier or None, values, base_url, now)
     except ValueError as error:
         raise _refused(name, "not a value of this parameter", "value") from error
 
@@ -64,23 +64,28 @@ def condition(type: str, name: str, value: str, parameters: SearchParameters, *,
 def planned(criteria: Sequence[Criterion]) -> list[Condition]:
     """The conditions, all of which must hold.
 
-    Where one fixes the patient and others ask for codes, the codes are asked for under that patient: one index
+    Where one names patients and others ask for codes, the codes are asked for under those patients: one index
     scan finds what otherwise needs the intersection of two.
     """
-    patient = next((criterion for criterion in criteria if criterion.patient is not None), None)
-    if patient is None or patient.patient is None or not any(criterion.about for criterion in criteria):
+    named = next((criterion for criterion in criteria if criterion.patients), None)
+    asked = [(criterion, _under(named, criterion)) for criterion in criteria]
+    if named is None or not any(under for _, under in asked):
         return [criterion.condition for criterion in criteria]
-    found: list[Condition] = []
-    for criterion in criteria:
-        if criterion.about and isinstance(criterion.condition, AnyKey):
-            found.append(AnyKey(tuple(within(patient.patient, plain) for plain in criterion.condition.keys)))
-        elif criterion is not patient:
-            found.append(criterion.condition)
-    return found
+    return [under or criterion.condition for criterion, under in asked if criterion is not named]
+
+
+def _under(named: Criterion | None, criterion: Criterion) -> AnyKey | None:
+    """The keys of a criterion under the patients that another one names; None where there are none, or too many."""
+    condition = criterion.condition
+    if named is None or not criterion.about or not isinstance(condition, AnyKey):
+        return None
+    if len(named.patients) * len(condition.keys) > _MOST_VALUES:
+        return None
+    return AnyKey(tuple(within(patient, plain) for patient in named.patients for plain in condition.keys))
 
 
 def _criterion(
-    parameter: SearchParameter, modifier: str | None, values: Sequence[str], base_url: str, now: int
+    type: str, parameter: SearchParameter, modifier: str | None, values: Sequence[str], base_url: str, now: int
 ) -> Criterion:
     code = parameter.code
     match parameter.type:
@@ -89,12 +94,12 @@ def _criterion(
             if modifier == "not":
                 return Criterion(Not(keys))
             systems_only = any(text.endswith("|") for text in values)
-            return Criterion(keys, about=not systems_only and _about(parameter))
+            return Criterion(keys, about=not systems_only and _about(type, parameter))
         case "reference":
             keys = AnyKey(
                 tuple(key for text in values for key in reference.condition(parameter, text, modifier, base_url).keys)
             )
-            return Criterion(keys, _patient(parameter, modifier, values, base_url))
+            return Criterion(keys, _patients(parameter, modifier, values, base_url))
         case "uri":
             return Criterion(AnyKey(tuple(key for text in values for key in uri.condition(code, text).keys)))
         case "string":
@@ -107,17 +112,21 @@ def _criterion(
             return Criterion(_any([number.condition(code, unescaped(text)) for text in values]))
 
 
-def _about(parameter: SearchParameter) -> bool:
+def _about(type: str, parameter: SearchParameter) -> bool:
     """Whether all values of a token parameter are indexed under their patient too."""
-    return all(path.type in _ABOUT for path in parameter.paths)
+    return type not in OF_MANY_PATIENTS and all(path.type in _ABOUT for path in parameter.paths)
 
 
-def _patient(parameter: SearchParameter, modifier: str | None, values: Sequence[str], base_url: str) -> str | None:
-    """The one patient that a criterion fixes, where it does."""
-    if parameter.code not in _PATIENT or len(values) != 1 or modifier == "identifier":
-        return None
-    names = reference.named(parameter, values[0], modifier, base_url)
-    return names[0] if len(names) == 1 and names[0].startswith("Patient/") else None
+def _patients(
+    parameter: SearchParameter, modifier: str | None, values: Sequence[str], base_url: str
+) -> tuple[str, ...]:
+    """The patients that a criterion names, where each of its values names one."""
+    if parameter.code not in _PATIENT or modifier == "identifier":
+        return ()
+    named = [reference.named(parameter, text, modifier, base_url) for text in values]
+    if all(len(names) == 1 and names[0].startswith("Patient/") for names in named):
+        return tuple(names[0] for names in named)
+    return ()
 
 
 def _check_modifier(parameter: SearchParameter, name: str, modifier: str) -> None:

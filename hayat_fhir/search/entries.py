@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
 
+OF_MANY_PATIENTS = frozenset({"AuditEvent", "Provenance"})
+"""Types whose resources may be about hundreds of patients: their keys do not exist per patient."""
+
 _REMEMBERED = 2**16
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from hayat_fhir.errors import InvalidRequest
 from hayat_fhir.search import date, number, quantity, reference, string, token, uri
 from hayat_fhir.search.collecting import Collector
-from hayat_fhir.search.entries import IndexEntries, key
+from hayat_fhir.search.entries import OF_MANY_PATIENTS, IndexEntries, key
 from hayat_fhir.search.parameters import Path, SearchParameter, SearchParameters
 
 _PRESENT = "\x1e"
@@ -103,7 +103,7 @@ class Indexer:
             for path in parameter.paths:
                 for name in _names(path):
                     by_name.setdefault(name, []).append(_Step(parameter, path, path.steps[1:]))
-        about = parameters.get("patient") or parameters.get("subject")
+        about = None if type in OF_MANY_PATIENTS else parameters.get("patient") or parameters.get("subject")
         compartment = [parameters[code] for code in self._compartments.get(type, ()) if code in parameters]
         return _Plan(
             by_name,

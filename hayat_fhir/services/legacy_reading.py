@@ -7,7 +7,6 @@ the caller may see; here the parts of those few are fetched and made into docume
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -15,7 +14,6 @@ from urllib.parse import urlencode
 from hayat_fhir.errors import Forbidden, NotFound
 from hayat_fhir.mapping import paths
 from hayat_fhir.mapping.document import DocumentMapping, Field, Part
-from hayat_fhir.search.conditions import AnyKey, AnyOf, Condition
 from hayat_fhir.search.indexing import Indexer
 from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.search.query import parse
@@ -140,20 +138,14 @@ class LegacyReading:
         restriction = self.visible(caller, part.type)
         if restriction is None or not mains:
             return
-        pairs = [tuple(pair.split("=", 1)) for pair in (part.criteria or "").split("&")]
+        pairs = [pair.split("=", 1) for pair in (part.criteria or "").split("&")]
         name = next(name for name, value in pairs if "{id}" in value)
-        conditions = [
-            parse(
-                part.type,
-                [(key, value.replace("{id}", main.id)) for key, value in pairs],
-                self._parameters,
-                base_url=self._base_url,
-                now=round(time.time() * 1000),
-            ).condition
-            for main in mains
+        query = [
+            (key, ",".join(value.replace("{id}", main.id) for main in mains) if key == name else value)
+            for key, value in pairs
         ]
-        limit = _MOST_PARTS * len(mains)
-        page = await self._resources.find(part.type, _either(conditions), restriction, (), limit, None)
+        condition = parse(part.type, query, self._parameters, base_url=self._base_url).condition
+        page = await self._resources.find(part.type, condition, restriction, (), _MOST_PARTS * len(mains), None)
         for stored in page.matches:
             for id in self._ids(stored, name):
                 if id in found:
@@ -246,12 +238,6 @@ def is_a(mapping: DocumentMapping, resource: Resource | None) -> bool:
         return True
     tags = (resource or {}).get("meta", {}).get("tag", ())
     return any((tag.get("system"), tag.get("code")) == (ROLE_TAGS, mapping.tag) for tag in tags)
-
-
-def _either(conditions: Sequence[Condition]) -> Condition:
-    keys = [key for one in conditions if isinstance(one, AnyKey) for key in one.keys]
-    rest = [one for one in conditions if not isinstance(one, AnyKey)]
-    return AnyKey(tuple(keys)) if not rest else AnyOf((*rest, AnyKey(tuple(keys))) if keys else tuple(rest))
 
 
 def _has_code(part: Part, resource: Resource | None) -> bool:

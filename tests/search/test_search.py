@@ -154,6 +154,33 @@ def test_patient_and_code_become_one_key(indexer: Indexer, parameters: SearchPar
     assert not found(indexer, parameters, OBSERVATION, ("patient", "p2"), ("code", "8302-2"))
 
 
+def test_patients_and_code_become_a_key_for_each(indexer: Indexer, parameters: SearchParameters) -> None:
+    """So do the codes of several patients, up to a bound; nobody else's are found."""
+    query = parse("Observation", [("patient", "p1,p2"), ("code", "a")], parameters)
+    assert query.condition == AnyKey((within("Patient/p1", key("code", "a")), within("Patient/p2", key("code", "a"))))
+    assert found(indexer, parameters, OBSERVATION, ("patient", "p0,p1"), ("code", "8302-2"))
+    assert not found(indexer, parameters, OBSERVATION, ("patient", "p0,p2"), ("code", "8302-2"))
+    assert not found(indexer, parameters, OBSERVATION, ("patient", "p0,p1"), ("code", "1"))
+    many = ",".join(["p1", *(f"q{number}" for number in range(600))])
+    assert found(indexer, parameters, OBSERVATION, ("patient", many), ("code", "8302-2,1"))
+    assert not found(indexer, parameters, OBSERVATION, ("patient", many), ("code", "1,2"))
+
+
+def test_an_event_about_many_patients_stays_small(indexer: Indexer, parameters: SearchParameters) -> None:
+    """A list of a hundred patients leaves one AuditEvent: it is found by each of them, without a key for each code."""
+    event = {
+        "resourceType": "AuditEvent",
+        "type": {"system": "http://dicom.nema.org/resources/ontology/DCM", "code": "110112"},
+        "action": "E",
+        "recorded": "2026-01-10T10:00:00Z",
+        "entity": [{"what": {"reference": f"Patient/p{number}"}} for number in range(100)],
+    }
+    assert len(indexer.index(event, "e").keys) < 500
+    assert found(indexer, parameters, event, ("patient", "p99"), ("action", "E"))
+    assert not found(indexer, parameters, event, ("patient", "p99"), ("action", "R"))
+    assert not found(indexer, parameters, event, ("patient", "p100"), ("action", "E"))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
