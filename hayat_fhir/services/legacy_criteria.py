@@ -1,7 +1,7 @@
 """From the filters and the order of a legacy list to a condition on the search index.
 
 A field of the main resource is one criterion of its search. A field of another part is looked up in that part's own
-index first; what it finds becomes a criterion on what refers to it.
+index first; what it finds becomes a criterion on what refers to it. What is kept with the account, staff filter by too.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from hayat_fhir.search.indexing import Indexer
 from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.search.query import Query, parse
 from hayat_fhir.search.reference import reference_key
-from hayat_fhir.security.callers import Caller
+from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.personnel import ROLE_TAGS
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.legacy_query import PREFIXES, Criterion, Wanted
+from hayat_fhir.store.accounts import Accounts
 from hayat_fhir.store.records import Stored
 from hayat_fhir.store.resources import Resources
 
 _MOST_JOINED = 1000
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
 _ORDERED = frozenset({"date", "number"})
 _WHOLE_SECOND = re.compile(r"\.0+(?=Z|[+-]|$)")
 """A moment reads with milliseconds, also where the resource is only exact to the second."""
@@ -36,9 +38,16 @@ class LegacyCriteria:
     """Compiles what a list is asked for."""
 
     def __init__(
-        self, resources: Resources, policy: Policy, parameters: SearchParameters, indexer: Indexer, base_url: str
+        self,
+        resources: Resources,
+        policy: Policy,
+        parameters: SearchParameters,
+        indexer: Indexer,
+        accounts: Accounts,
+        base_url: str,
     ) -> None:
         self._resources = resources
+        self._accounts = accounts
         self._policy = policy
         self._parameters = parameters
         self._indexer = indexer
@@ -56,7 +65,11 @@ class LegacyCriteria:
         """
         pairs: list[tuple[str, str]] = []
         others: dict[str, list[tuple[str, str]]] = {}
+        conditions: list[Condition] = []
         for criterion in wanted.criteria:
+            if caller.role is Role.STAFF and _is_personnel(mapping.fields.get(criterion.field)):
+                conditions.append(await self._personnel(mapping, criterion))
+                continue
             part, pair = self._pair(mapping, criterion)
             (pairs if part == mapping.main else others.setdefault(part, [])).append(pair)
         if mapping.tag is not None:
@@ -64,10 +77,21 @@ class LegacyCriteria:
         if wanted.sort:
             pairs.append(("_sort", ",".join(self._order(mapping, name, down) for name, down in wanted.sort)))
         query = self._query(mapping.type, pairs, mapping)
-        conditions = [query.condition]
+        conditions.append(query.condition)
         for part_name, part_pairs in others.items():
             conditions.append(await self._joined(caller, mapping, mapping.parts[part_name], part_pairs))
         return (conditions[0] if len(conditions) == 1 else AllOf(tuple(conditions))), query.sort
+
+    async def _personnel(self, mapping: DocumentMapping, criterion: Criterion) -> Condition:
+        """The condition that the person's account keeps such a number."""
+        if _NUMBER.fullmatch(criterion.value) is None:
+            raise _refused(criterion.field, "not a value of this field")
+        operator, value = criterion.operator or "eq", float(criterion.value)
+        found = await self._accounts.of_personnel(criterion.field, operator, value, _MOST_JOINED + 1)
+        if len(found) > _MOST_JOINED:
+            raise InvalidRequest("too many meet this filter; narrow it by another one", code="too-costly")
+        named = (reference.partition("/") for reference in found)
+        return Ids(tuple(id for type, _, id in named if type == mapping.type))
 
     def _pair(self, mapping: DocumentMapping, criterion: Criterion) -> tuple[str, tuple[str, str]]:
         """The part that a criterion is about, and the pair of a FHIR search that it is."""
@@ -138,6 +162,11 @@ class LegacyCriteria:
             }
             field = next((legacy[name] for name in named if name in legacy), "sort")
             raise _refused(field, "not a value of this field") from refusal
+
+
+def _is_personnel(field: Field | None) -> bool:
+    """Whether a field is kept with the account and may be seen by staff."""
+    return field is not None and field.part is None and not field.write_only
 
 
 def _value(field: Field, text: str) -> str:

@@ -59,7 +59,7 @@ class LegacyReading:
         self._accounts = accounts
         self._base_url = base_url
         self.default_photo = default_photo
-        self._criteria = LegacyCriteria(resources, policy, parameters, indexer, base_url)
+        self._criteria = LegacyCriteria(resources, policy, parameters, indexer, accounts, base_url)
         self._by_type = {
             mappings[name].type: mappings[name] for name in ("staff", "doctor", "patient", "specialization")
         }

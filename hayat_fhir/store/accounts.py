@@ -237,6 +237,16 @@ class Accounts:
         with answered():
             return [_account(row) for row in await self._rows.find().sort("email").to_list(None)]
 
+    async def of_personnel(self, name: str, operator: str, value: float, most: int) -> Sequence[str]:
+        """The references that stand for people of whom this number is kept; ``operator``: gt, gte, lt, lte or eq.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        wanted = {f"personnel.{name}": {f"${operator}": value}, "reference": {"$type": "string"}}
+        with answered():
+            return [row["reference"] async for row in self._rows.find(wanted, {"reference": 1}).limit(most)]
+
     async def personnel(self, references: Sequence[str]) -> dict[str, dict[str, Any]]:
         """What is kept of these people beside FHIR (a salary), by the reference that stands for them.
 

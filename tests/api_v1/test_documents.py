@@ -132,6 +132,12 @@ def test_staff_and_salary(site: RunningSite, anonymous: httpx.Client, staff: Per
     changed = staff.http.put(f"/staff/{created['_id']}", json={"salary": 13000, "position": "head clerk"}).json()
     assert changed["data"]["staff"]["salary"] == 13000
     assert changed["data"]["staff"]["position"] == "head clerk"
+    for query, found in (("salary=13000", True), ("salary[gt]=13000", False), ("salary[gte]=13000.0", True)):
+        listed = staff.http.get(f"/staff/?{query}&email={document['email']}").json()["data"]
+        assert [each["salary"] for each in listed] == ([13000] if found else []), query
+    assert staff.http.get("/staff/?salary=much").status_code == 400
+    assert staff.http.get("/staff/?sort=salary").status_code == 400
+    assert staff.http.get("/staff/?password=x").status_code == 400
     assert "13000" not in staff.fhir.get(f"/Practitioner/{created['_id']}/_history").text
     assert patient.fhir.get(f"/Practitioner/{created['_id']}").status_code == 404
     assert created["_id"] not in patient.fhir.get("/Practitioner?_count=500").text

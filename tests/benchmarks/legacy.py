@@ -10,7 +10,7 @@ from hayat_fhir.demonstration_site import Site
 from tests.benchmarks import reports
 from tests.benchmarks.figures import Finding, Target, spread
 from tests.benchmarks.http_load import Load, load
-from tests.benchmarks.observations import PATIENTS, Source
+from tests.benchmarks.observations import Source
 from tests.benchmarks.resource_load import fill
 from tests.benchmarks.run import Run
 from tests.benchmarks.site import mongodb_url, running
@@ -19,6 +19,9 @@ _FLAT = Target(1.5, "ratio", at_least=False)
 _HALF = Target(0.5, "ratio", at_least=True)
 _QUERIES = 400
 _CONNECTIONS = 8
+_HISTORY = 100
+"""Reports of each patient, on either size: the answers are of one length, and only the store is larger."""
+
 _LIST = "/api/v1/patient?limit=100"
 _SEARCH = "/fhir/Patient?_count=100"
 
@@ -29,33 +32,33 @@ def measure(run: Run) -> Iterator[Finding]:
     Raises:
         BenchmarkFailed: A request was refused.
     """
-    source = Source()
+    sources = {size: Source(patients=size // _HISTORY) for size in (run.small, run.large)}
     with ExitStack() as stack:
         sites = {}
-        for size in (run.small, run.large):
+        for size, source in sources.items():
             with run.step(f"legacy: a site of {size:,} DiagnosticReports starts"):
                 site = stack.enter_context(running(run.folder(f"legacy-{size}")))
             wanted = {
-                "Patients": PATIENTS,
+                "Patients": source.patients,
                 "Practitioners": reports.PRACTITIONERS,
                 "DiagnosticReports": size,
                 "notes": reports.notes(size),
             }
             fill(run, "legacy", mongodb_url(site), source, wanted)
             sites[size] = site
-        yield from _records(run, source, sites)
+        yield from _records(run, sources, sites)
         yield from _list(run, sites[run.small])
 
 
-def _records(run: Run, source: Source, sites: dict[int, Site]) -> Iterator[Finding]:
+def _records(run: Run, sources: dict[int, Source], sites: dict[int, Site]) -> Iterator[Finding]:
     sizes = {str(size): size for size in sites}
     found: dict[int, list[Load]] = {size: [] for size in sites}
     for size, site in sites.items():
-        _ask(run, source, size, site, -1)
+        _ask(run, sources[size], size, site, -1)
     for number, name in run.alternating("legacy: records of a patient", list(sizes)):
-        found[sizes[name]].append(_ask(run, source, sizes[name], sites[sizes[name]], number))
+        found[sizes[name]].append(_ask(run, sources[sizes[name]], sizes[name], sites[sizes[name]], number))
     large, small = found[run.large], found[run.small]
-    note = f"{run.large:,} DiagnosticReports; 20 records a page; " + " and ".join(
+    note = f"{run.large:,} DiagnosticReports, {_HISTORY} of each patient, 20 a page; " + " and ".join(
         f"{sum(each.size for each in loads) / len(loads) / 1000:.1f} kB" for loads in (large, small)
     )
     against = f"{run.small:,} DiagnosticReports"

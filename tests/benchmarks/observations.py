@@ -78,12 +78,13 @@ _WEIGHTS = list(accumulate(1 / (rank + _HEAVIEST) for rank in range(len(_CODES))
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """All resources of one seed."""
+    """All resources of one seed. ``patients``: whom they are about, so many."""
 
     seed: int = 2
+    patients: int = PATIENTS
 
     def patient_id(self, number: int) -> str:
-        """The id of Patient ``number`` of ``PATIENTS``."""
+        """The id of Patient ``number`` of ``patients``."""
         return str(UUID(int=Random(f"{self.seed}:p:{number}").getrandbits(128), version=4))
 
     def patient(self, number: int) -> dict[str, Any]:
@@ -101,12 +102,12 @@ class Source:
     def pair(self, number: int) -> tuple[int, str]:
         """The number of the Patient, and the LOINC code, of Observation ``number``."""
         chance = Random(f"{self.seed}:{number}")
-        return chance.randrange(PATIENTS), _code(chance)[0]
+        return chance.randrange(self.patients), _code(chance)[0]
 
     def observation(self, number: int) -> dict[str, Any]:
         """Observation ``number``: a laboratory result or vital sign of one patient; common codes are frequent."""
         chance = Random(f"{self.seed}:{number}")
-        patient = chance.randrange(PATIENTS)
+        patient = chance.randrange(self.patients)
         code, name, unit, usual = _code(chance)
         taken = _FIRST_DAY + timedelta(days=chance.randrange(_DAYS), milliseconds=chance.randrange(86_400_000))
         when = taken.isoformat(timespec="milliseconds")

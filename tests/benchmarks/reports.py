@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from tests.benchmarks.observations import LOINC, PATIENTS, Source
+from tests.benchmarks.observations import LOINC, Source
 
 PRACTITIONERS = 200
 WITH_NOTES = 10
@@ -26,7 +26,7 @@ def notes(reports: int) -> int:
 
 def subject(source: Source, number: int) -> str:
     """The id of the Patient of report ``number``."""
-    return source.patient_id(Random(f"{source.seed}:r:{number}").randrange(PATIENTS))
+    return source.patient_id(Random(f"{source.seed}:r:{number}").randrange(source.patients))
 
 
 def report(source: Source, number: int) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def fill(run: Run, what: str, url: str, source: Source, wanted: dict[str, int]) 
         parts = [
             {
                 "url": url,
-                "seed": source.seed,
+                "source": [source.seed, source.patients],
                 "slices": {kind: [part, number, loaders] for kind, number in wanted.items()},
             }
             for part in range(loaders)
@@ -90,7 +90,7 @@ def _changes(indexer: Indexer, make: Callable[[int], dict[str, Any]], numbers: I
 def main() -> None:
     """Load the slices that standard input names; write a line of JSON for each batch, and one of 0 at the end."""
     given = json.load(sys.stdin)
-    source = Source(given["seed"])
+    source = Source(*given["source"])
     tables = definitions.load()
     parameters = SearchParameters(tables.search_parameters, tables.resource_types)
     indexer = Indexer(parameters, tables.compartments, "http://127.0.0.1/fhir")
