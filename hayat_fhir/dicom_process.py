@@ -6,6 +6,7 @@ It builds only what it needs, so that it stays small.
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import signal
 import socket
@@ -33,6 +34,7 @@ from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.ingest import Ingest
 from hayat_fhir.store.audit_events import AuditLog
+from hayat_fhir.store.blob_reconciliation import reconcile
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import connect, connect_sync
 from hayat_fhir.store.instances import IncomingInstances
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
     from hayat_fhir.settings import Settings
 
 _PATIENCE = 10.0
-_SWEEP_SECONDS = 60.0
+_RECONCILE_SECONDS = 60.0
 _STACK = 2 << 20
 """Bytes of a thread's stack."""
 _SWITCH_SECONDS = 0.0005
@@ -100,18 +102,18 @@ class _AuditBridge:
             self._log.error("audit event not written", error=type(error).__name__)
 
 
-async def _sweep(blobs: Blobs, instances: IncomingInstances) -> None:
+async def _reconcile(blobs: Blobs, instances: IncomingInstances) -> None:
     """Reconcile what processes that died have left, at the start and every minute."""
     log = structlog.get_logger("hayat_fhir.dimse")
     while True:
         try:
-            swept = await asyncio.to_thread(blobs.sweep, instances.knows)
+            done = await asyncio.to_thread(reconcile, blobs, instances)
         except (Refusal, OSError) as error:
             log.warning("not reconciled", error=type(error).__name__)
         else:
-            if swept:
-                log.info("unfinished images removed", images=swept)
-        await asyncio.sleep(_SWEEP_SECONDS)
+            if done:
+                log.warning("reconciled", removed=done.removed, withdrawn=done.withdrawn, damaged=done.damaged)
+        await asyncio.sleep(_RECONCILE_SECONDS)
 
 
 async def serve_dimse(settings: Settings, listening: socket.socket | None = None) -> None:
@@ -131,7 +133,7 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
     instances = IncomingInstances(sync_database)
     blobs = Blobs(settings.data_dir / "blobs", settings.disk_reserve_mb << 20)
     await asyncio.to_thread(instances.prepare)
-    sweeping = asyncio.create_task(_sweep(blobs, instances))
+    reconciling = asyncio.create_task(_reconcile(blobs, instances))
     door = Door(
         _options(settings, supervised=listening is not None),
         listening or listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port),
@@ -146,11 +148,13 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    gc.collect()
+    gc.freeze()
     door.start()
     try:
         await stop.wait()
     finally:
-        sweeping.cancel()
+        reconciling.cancel()
         await asyncio.to_thread(door.stop)
         await log.drain()
         await database.close()

@@ -138,12 +138,34 @@ def read_file_header(file: BinaryIO | mmap, transfer_syntax: str) -> Header:
     """
     if transfer_syntax == _DEFLATED:
         raise InvalidRequest("deflated data sets are not taken from the network", code="not-supported")
-    attributes = _plain(file, transfer_syntax)
-    if attributes is not None:
-        uids = {keyword: _only(attributes, keyword) for keyword in _IDENTIFYING}
-        patient_id, issuer = _only(attributes, "PatientID"), _only(attributes, "IssuerOfPatientID")
-    else:
-        uids, patient_id, issuer, attributes = _thorough(file, transfer_syntax)
+    if isinstance(file, mmap):
+        plain = read_plain_header(file, transfer_syntax, is_whole=True)
+        if plain is not None:
+            return plain
+    return _checked(transfer_syntax, *_thorough(file, transfer_syntax))
+
+
+def read_plain_header(file: bytearray | mmap, transfer_syntax: str, *, is_whole: bool) -> Header | None:
+    """The header of a file, or of its first bytes, as ``file_header`` begins it; None where it is not plain to see.
+
+    Raises:
+        InvalidRequest: An identifying UID is missing or malformed; no value is repeated.
+    """
+    if transfer_syntax in {_BIG_ENDIAN, _DEFLATED}:
+        return None
+    start = len(_PREAMBLE) + _GROUP_LENGTH + int.from_bytes(file[140:144], "little")
+    implicit = transfer_syntax == _IMPLICIT
+    attributes = plain_elements(file, start, is_implicit=implicit, tags=_WANTED, is_whole=is_whole)
+    if attributes is None or any(len(attributes.get(_TAG[one], {}).get("Value", [])) > 1 for one in _ONCE):
+        return None
+    uids = {keyword: _only(attributes, keyword) for keyword in _IDENTIFYING}
+    patient_id, issuer = _only(attributes, "PatientID"), _only(attributes, "IssuerOfPatientID")
+    return _checked(transfer_syntax, uids, patient_id, issuer, attributes)
+
+
+def _checked(
+    transfer_syntax: str, uids: dict[str, str], patient_id: str, issuer: str, attributes: dict[str, Any]
+) -> Header:
     for keyword, uid in uids.items():
         if not is_uid(uid):
             raise InvalidRequest("a UID is missing or malformed", code="value", expression=[keyword])
@@ -192,17 +214,6 @@ def _meta(number: int, vr: bytes, value: str) -> bytes:
     encoded = value.encode("ascii", "replace")
     encoded += (b"\0" if vr == b"UI" else b" ") * (len(encoded) % 2)
     return struct.pack("<HH2sH", 0x0002, number, vr, len(encoded)) + encoded
-
-
-def _plain(file: BinaryIO | mmap, transfer_syntax: str) -> dict[str, Any] | None:
-    """The DICOM JSON of an ordinary data set; None where pydicom must read it."""
-    if transfer_syntax == _BIG_ENDIAN or not isinstance(file, mmap):
-        return None
-    start = len(_PREAMBLE) + _GROUP_LENGTH + int.from_bytes(file[140:144], "little")
-    attributes = plain_elements(file, start, is_implicit=transfer_syntax == _IMPLICIT, tags=_WANTED)
-    if attributes is None or any(len(attributes.get(_TAG[one], {}).get("Value", [])) > 1 for one in _ONCE):
-        return None
-    return attributes
 
 
 def _only(attributes: dict[str, Any], keyword: str) -> str:

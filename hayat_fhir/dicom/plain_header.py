@@ -14,7 +14,7 @@ from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-Buffer = bytes | memoryview | mmap
+Buffer = bytes | bytearray | memoryview | mmap
 _LONG = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"})
 _SHORT = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS"}
@@ -41,17 +41,17 @@ def wanted(keywords: Iterable[str]) -> dict[int, str]:
 
 
 def plain_elements(
-    data: Buffer, start: int, *, is_implicit: bool, tags: Mapping[int, str]
+    data: Buffer, start: int, *, is_implicit: bool, tags: Mapping[int, str], is_whole: bool = True
 ) -> dict[str, dict[str, Any]] | None:
     """The DICOM JSON of these tags in the data set that begins at ``start``; None where that is not plain to see.
 
-    ``tags`` is what ``wanted`` gave.
+    ``tags`` is what ``wanted`` gave; ``is_whole`` says that the data set ends where ``data`` does.
     """
     found: dict[str, dict[str, Any]] = {}
     at, previous, last, size = start, -1, max(tags), len(data)
     for _ in range(_MOST_ELEMENTS):
         if at == size:
-            return found
+            return found if is_whole else None
         if at + 12 > size:
             return None
         if is_implicit:

@@ -1,4 +1,4 @@
-"""Custody of an image: bytes fsynced, digest in the row, row durable; only then is it taken.
+"""Custody of an image: bytes fsynced, digest in the row, row durable; only when all this is so is it taken.
 
 Runs in the threads of whoever receives: the DICOM door's, or those of another door. Received bytes are never
 rewritten. What contradicts what is stored is kept aside, not dropped and not merged.
@@ -13,14 +13,16 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import BinaryIO, cast
 
-from hayat_fhir.dicom.header import Header, file_header, is_uid, read_file_header
-from hayat_fhir.errors import InvalidRequest, TooLarge, Unprocessable
+from hayat_fhir.dicom.header import Header, file_header, is_uid, read_file_header, read_plain_header
+from hayat_fhir.errors import InvalidRequest, TooLarge, Unavailable, Unprocessable
 from hayat_fhir.store.blobs import Blobs, Bytes
 from hayat_fhir.store.instances import IncomingInstances, Instance
 from hayat_fhir.store.partners import Partner
 
 LARGEST = 2**32 - 2
 """Bytes of the largest data set that is taken."""
+_HEAD = 64 * 1024
+"""Bytes of a file that are kept in memory as well: most headers lie within."""
 
 
 class Taken(StrEnum):
@@ -50,6 +52,7 @@ class Arrival:
         self.offset = len(prefix)
         self.blob = blobs.receive()
         self._digest = sha256()
+        self.head = bytearray(prefix)
         self.blob.write(prefix)
 
     @property
@@ -73,6 +76,8 @@ class Arrival:
             raise TooLarge("the data set is too large")
         self._digest.update(data)
         self.blob.write(data)
+        if len(self.head) < _HEAD:
+            self.head += data[: _HEAD - len(self.head)]
 
     def discard(self) -> None:
         """Leave nothing behind; harmless once it has been taken."""
@@ -124,14 +129,28 @@ class Ingest:
         patient = self._instances.patient_of_study(header.study, instance.system, header.patient_id)
         if patient != (instance.system, header.patient_id):
             return self._set_aside(arrival, instance, durable, OTHER_PATIENT)
-        durable.result()
-        if self._instances.add(instance):
+        if self._add(arrival, instance, durable):
             arrival.blob.settle()
             return Taken.STORED
-        if self._instances.digest_of(arrival.uid) == instance.sha256:
+        kept = self._instances.kept(arrival.uid)
+        if kept is None:
+            raise Unavailable("the instance has just been taken back")
+        if kept.sha256 == instance.sha256:
+            self._blobs.make_durable(kept.blob)
             arrival.discard()
             return Taken.KNOWN
         return self._set_aside(arrival, instance, durable, OTHER_BYTES)
+
+    def _add(self, arrival: Arrival, instance: Instance, durable: Future[None]) -> bool:
+        """Make row and file durable side by side; False where there is a row with this UID already."""
+        try:
+            added = self._instances.add(instance)
+            if added:
+                durable.result()
+        except BaseException:
+            arrival.blob.leave()
+            raise
+        return added
 
     def _set_aside(self, arrival: Arrival, instance: Instance, durable: Future[None], reason: str) -> Taken:
         durable.result()
@@ -145,6 +164,9 @@ class Ingest:
 
 
 def _header(arrival: Arrival) -> Header:
+    found = read_plain_header(arrival.head, arrival.transfer_syntax, is_whole=len(arrival.head) == arrival.blob.size)
+    if found is not None:
+        return found
     with arrival.blob.mapped() as file:
         return read_file_header(cast("BinaryIO", file), arrival.transfer_syntax)
 

@@ -2,34 +2,36 @@
 
 A file's name is made here, never from anything a peer sent. It is written below ``incoming/``, in a folder of the
 process that writes it, and linked to its final name, ``yyyy/mm/dd/HHMM/<uuid>.dcm``; the first name is removed only
-once whoever stores the row of it says that the row is durable. So what a crash leaves unfinished is found below
-``incoming/`` alone, however many files there are.
+once whoever stores the row of it says that both are durable. So what a crash leaves unfinished is found below
+``incoming/`` alone, however many files there are; ``blob_reconciliation`` finishes or undoes it.
 """
 
 from __future__ import annotations
 
-import fcntl
 import mmap
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 from hayat_fhir.errors import Unavailable
+from hayat_fhir.store.blob_folders import Lease, sync_folder
 
 _SUFFIX = ".dcm"
-_LOCK = "lock"
+_MINUTE = 12
+"""Characters of a name that say when the file was begun: ``yyyymmddHHMM``."""
 _SYNCING = 8
 """Files that are fsynced at a time: the file system commits them together."""
 _SPACE_EVERY = 32 * 2**20
 """Bytes of one file between two looks at the free space."""
-_SETTLING = 3.0
-"""Seconds that a dead process's last statement to the database may still take to arrive."""
+_NOTE_SECONDS = 10.0
+_FOLDERS = 64
+"""Folders that are remembered to be there durably."""
 Bytes = bytes | bytearray | memoryview
 
 
@@ -39,8 +41,11 @@ class Blobs:
     def __init__(self, root: Path, reserve: int = 0) -> None:
         self._root = root
         self._reserve = reserve
-        self._folder: Path | None = None
-        self._own: Path | None = None
+        self._folders: set[Path] = set()
+        self._lease: Lease | None = None
+        self._noted = 0.0
+        self._begun: dict[str, None] = {}
+        self._doubtful: dict[str, float] = {}
         self._lock = threading.Lock()
         self._syncing = ThreadPoolExecutor(_SYNCING, "fsync")
         (root / "incoming").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -53,7 +58,12 @@ class Blobs:
         """
         self._check_space()
         with _disk():
-            return IncomingBlob(self, f"{datetime.now(UTC):%Y%m%d%H%M}-{uuid4().hex}", self._incoming())
+            name = f"{datetime.now(UTC):%Y%m%d%H%M}-{uuid4().hex}"
+            try:
+                return IncomingBlob(self, name, self._incoming(name))
+            except OSError:
+                self._begun.pop(name, None)
+                raise
 
     def put(self, parts: Iterable[Bytes]) -> str:
         """Store these bytes, one part after the other; returns the key once they are durable.
@@ -72,6 +82,11 @@ class Blobs:
         blob.settle()
         return blob.key
 
+    @property
+    def unfinished(self) -> Path:
+        """Where the folders of unfinished files are, one of each process."""
+        return self._root / "incoming"
+
     def path(self, key: str) -> Path:
         """The file of a key."""
         return self._root / key
@@ -80,40 +95,45 @@ class Blobs:
         """Remove a file that no row names."""
         self.path(key).unlink(missing_ok=True)
 
-    def sweep(self, is_known: Callable[[str], bool], settling: float = _SETTLING) -> int:
-        """Finish or undo what processes that have died left unfinished; how many files were removed.
+    def set_aside(self, key: str) -> None:
+        """Keep a file whose bytes are not what they should be in ``damaged/``, for people to look at."""
+        damaged = self._root / "damaged"
+        damaged.mkdir(exist_ok=True, mode=0o700)
+        self.path(key).replace(damaged / self.path(key).name)
 
-        ``is_known`` tells whether a row names a key. A file younger than ``settling`` seconds is waited for. What
-        processes that live are writing is left alone.
+    def make_durable(self, key: str) -> None:
+        """Return once a file that somebody else may still be writing to disk is durable.
 
         Raises:
-            Unavailable: The database cannot tell what is known.
+            Unavailable: It is not there, or the disk fails.
         """
-        swept = 0
-        for folder in sorted((self._root / "incoming").iterdir()):
-            with _of_the_dead(folder) as dead:
-                if dead:
-                    swept += sum(self._undo(path, is_known, settling) for path in sorted(folder.iterdir()))
-                    (folder / _LOCK).unlink(missing_ok=True)
-                    with suppress(OSError):
-                        folder.rmdir()
-        return swept
+        with _disk():
+            descriptor = os.open(self.path(key), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            sync_folder(self.path(key).parent)
+
+    def doubtful(self, settling: float) -> list[Path]:
+        """Unfinished files of this process of which nobody knows, for that many seconds, whether a row names them."""
+        latest = time.monotonic() - settling
+        with self._lock:
+            found = [name for name, since in self._doubtful.items() if since <= latest]
+            folder = None if self._lease is None else self._lease.folder
+        return [] if folder is None else [folder / name for name in found]
+
+    def settled(self, unfinished: Path) -> None:
+        """It is clear what becomes of an unfinished file, and has been done: its first name goes."""
+        unfinished.unlink(missing_ok=True)
+        with self._lock:
+            self._begun.pop(unfinished.name, None)
+            self._doubtful.pop(unfinished.name, None)
 
     def keys(self) -> Iterator[str]:
         """The keys of all files that are stored; to check them all, which takes its time."""
         for path in self._root.glob(f"[0-9]*/*/*/*/*{_SUFFIX}"):
             yield str(path.relative_to(self._root))
-
-    def _undo(self, path: Path, is_known: Callable[[str], bool], settling: float) -> bool:
-        if path.name == _LOCK:
-            return False
-        time.sleep(min(max(path.stat().st_ctime + settling - time.time(), 0), settling))
-        key = _key(path.name)
-        removed = not is_known(key)
-        if removed:
-            self.remove(key)
-        path.unlink()
-        return removed
 
     def _check_space(self) -> None:
         with _disk():
@@ -121,35 +141,42 @@ class Blobs:
         if found.f_bavail * found.f_frsize < self._reserve:
             raise Unavailable("the image store has too little space left")
 
-    def _incoming(self) -> Path:
-        """This process's own folder of unfinished files, locked for as long as it lives."""
+    def _incoming(self, name: str) -> Path:
+        """This process's own folder of unfinished files, in which one of this name is begun now."""
         with self._lock:
-            if self._own is None:
-                folder = self._root / "incoming" / uuid4().hex
-                folder.mkdir(mode=0o700)
-                descriptor = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self._own = folder
-            return self._own
+            self._begun[name] = None
+            oldest = next(iter(self._begun))[:_MINUTE]
+            if self._lease is None:
+                self._lease = Lease(self.unfinished, oldest)
+            elif time.monotonic() - self._noted > _NOTE_SECONDS:
+                self._lease.note(oldest)
+                self._noted = time.monotonic()
+            return self._lease.folder
+
+    def _doubt(self, name: str) -> None:
+        with self._lock:
+            self._doubtful[name] = time.monotonic()
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder durably: it is there only once the one above it has been fsynced."""
         with self._lock:
-            if folder == self._folder:
+            if folder in self._folders:
                 return
             missing = [folder, *folder.parents][: len(folder.relative_to(self._root).parts)]
             for made in reversed(missing):
                 if not made.is_dir():
                     made.mkdir(exist_ok=True, mode=0o700)
-                _sync_folder(made.parent)
-            self._folder = folder
+                sync_folder(made.parent)
+            if len(self._folders) >= _FOLDERS:
+                self._folders.clear()
+            self._folders.add(folder)
 
 
 class IncomingBlob:
-    """One file on its way in: ``write``, ``link``, then ``settle``; or ``discard`` at any time."""
+    """One file on its way in: ``write``, ``link``, then ``settle``; or ``discard`` at any time, or ``leave``."""
 
     def __init__(self, blobs: Blobs, name: str, folder: Path) -> None:
-        self.key = _key(name)
+        self.key = final_key(name)
         self.size = 0
         self._blobs = blobs
         self._incoming = folder / name
@@ -190,20 +217,27 @@ class IncomingBlob:
         return self._durable
 
     def settle(self) -> None:
-        """The row that names the file is durable: it is no longer unfinished."""
+        """File and row are durable: it is no longer unfinished."""
         self._close()
-        self._incoming.unlink(missing_ok=True)
+        self._blobs.settled(self._incoming)
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind; harmless once it is settled or left."""
+        if self._descriptor < 0:
+            return
         self._close()
         self._final.unlink(missing_ok=True)
-        self._incoming.unlink(missing_ok=True)
+        self._blobs.settled(self._incoming)
+
+    def leave(self) -> None:
+        """Nobody knows whether there is a row: leave it to the reconciliation."""
+        self._close()
+        self._blobs._doubt(self._incoming.name)
 
     def _sync(self) -> None:
         with _disk():
             os.fsync(self._descriptor)
-            _sync_folder(self._final.parent)
+            sync_folder(self._final.parent)
 
     def _close(self) -> None:
         if self._durable is not None:
@@ -213,9 +247,14 @@ class IncomingBlob:
             self._descriptor = -1
 
 
-def _key(name: str) -> str:
+def final_key(name: str) -> str:
     """The key of a file by its name below ``incoming/``: ``yyyymmddHHMM-<uuid>``."""
-    return f"{name[:4]}/{name[4:6]}/{name[6:8]}/{name[8:12]}/{name[13:]}{_SUFFIX}"
+    return f"{minute_key(name)}/{name[13:]}{_SUFFIX}"
+
+
+def minute_key(minute: str) -> str:
+    """What the keys of all files begin with that were begun in this minute, ``yyyymmddHHMM``."""
+    return f"{minute[:4]}/{minute[4:6]}/{minute[6:8]}/{minute[8:12]}"
 
 
 @contextmanager
@@ -224,29 +263,3 @@ def _disk() -> Iterator[None]:
         yield
     except OSError as error:
         raise Unavailable("the image store cannot be written") from error
-
-
-@contextmanager
-def _of_the_dead(folder: Path) -> Iterator[bool]:
-    """Whether no process that lives writes into this folder; none begins to while the block runs."""
-    try:
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        yield False
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

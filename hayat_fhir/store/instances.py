@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from pymongo.database import Database as SyncDatabase
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from hayat_fhir.errors import Unavailable
+from hayat_fhir.store.blob_reconciliation import Named
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.faults import answered
 from hayat_fhir.store.group_commit import GroupCommit
@@ -62,6 +63,7 @@ class Instance:
 
 
 _FIELDS = tuple(one.name for one in fields(Instance))
+_NAMED = {"uid": True, "blob": True, "sha256": True, "offset": True, "size": True}
 
 
 class IncomingInstances:
@@ -85,15 +87,15 @@ class IncomingInstances:
             self._rows.create_indexes(_INDEXES)
             self._quarantine.create_index("blob")
 
-    def digest_of(self, uid: str) -> str | None:
-        """The SHA-256 of the instance with this UID; None where there is none.
+    def kept(self, uid: str) -> Named | None:
+        """The digest and the file of the instance with this UID; None where there is none.
 
         Raises:
             Unavailable: MongoDB does not answer.
         """
         with answered():
-            row = self._rows.find_one({"_id": uid}, {"sha256": True})
-        return None if row is None else str(row["sha256"])
+            row = self._rows.find_one({"_id": uid}, _NAMED)
+        return None if row is None else _named(row)
 
     def patient_of_study(self, study: str, system: str, patient_id: str) -> tuple[str, str]:
         """Whose study this is, as (system, patient number): whoever its first image named, for ever.
@@ -166,15 +168,38 @@ class IncomingInstances:
         with answered():
             return self._quarantine.find_one({"uid": uid, "sha256": sha256}, {"_id": True}) is not None
 
-    def knows(self, blob: str) -> bool:
-        """Whether a row names this file.
+    def naming(self, blob: str) -> list[Named]:
+        """The rows, in quarantine too, that name this file.
 
         Raises:
             Unavailable: MongoDB does not answer.
         """
         with answered():
-            named = self._rows.find_one({"blob": blob}, {"_id": True})
-            return named is not None or self._quarantine.find_one({"blob": blob}, {"_id": True}) is not None
+            found = [*self._rows.find({"blob": blob}, _NAMED), *self._quarantine.find({"blob": blob}, _NAMED)]
+        return [_named(row) for row in found]
+
+    def begun_since(self, key: str) -> Iterator[Named]:
+        """The rows, in quarantine too, whose file's key is this one or a later one.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        for rows in (self._rows, self._quarantine):
+            with answered():
+                for row in rows.find({"blob": {"$gte": key}}, _NAMED):
+                    yield _named(row)
+
+    def withdraw(self, row: Named) -> None:
+        """Take a row back whose bytes are not there; what is left of its study will be projected again.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            self._quarantine.delete_many({"blob": row.blob})
+            gone = self._rows.find_one_and_delete({"_id": row.uid, "blob": row.blob}, {"study": True})
+            if gone is not None:
+                self._rows.update_many({"study": gone["study"]}, {"$set": {"pending": True}})
 
 
 class Instances:
@@ -245,3 +270,8 @@ class Instances:
 def _instance(row: dict[str, Any]) -> Instance:
     row.pop("pending", None)
     return Instance(uid=row.pop("_id"), **row)
+
+
+def _named(row: dict[str, Any]) -> Named:
+    uid = str(row.get("uid", row["_id"]))
+    return Named(uid, str(row["blob"]), str(row["sha256"]), int(row["offset"]), int(row["size"]))

@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.data import get_charset_files, get_testdata_file
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
-from hayat_fhir.dicom.header import Header, file_header, read_file_header
+from hayat_fhir.dicom.header import Header, file_header, read_file_header, read_plain_header
 from hayat_fhir.errors import InvalidRequest
 
 _IMPLICIT, _EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -113,3 +113,16 @@ def test_arbitrary_values(
     quick, thorough = _both(file_header("1.2", "1.2", syntax, "PEER") + encoded[: len(encoded) - cut], syntax)
 
     assert quick == thorough
+
+
+def test_the_first_bytes_suffice_or_say_nothing() -> None:
+    """However short the head of a file is that is at hand, what is read of it is never less than what there is."""
+    data = Path(str(get_testdata_file("CT_small.dcm"))).read_bytes()
+    at = 144 + int.from_bytes(data[140:144], "little")
+    file = bytearray(file_header("1.2", "1.2", "1.2.840.10008.1.2.1", "PEER") + data[at:])
+    whole = read_plain_header(file, "1.2.840.10008.1.2.1", is_whole=True)
+    assert whole is not None
+    sizes = range(len(file) - len(data) + at, len(file), 7)
+    found = [read_plain_header(file[:size], "1.2.840.10008.1.2.1", is_whole=False) for size in sizes]
+    assert all(one is None or one == whole for one in found)
+    assert found[-1] == whole

@@ -6,6 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
+from hayat_fhir.store.blob_reconciliation import reconcile
 from hayat_fhir.store.database import connect_sync
 from hayat_fhir.store.instances import IncomingInstances
 from tests.dimse.conftest import opened
@@ -16,8 +17,8 @@ _SETTLING = 0.5
 def main(url: str, database_name: str, folder: str) -> None:
     """Serve until killed, and reconcile what the one before left."""
     with opened(url, database_name, Path(folder)) as running:
-        known = IncomingInstances(connect_sync(url, database_name)).knows
-        threading.Thread(target=running.blobs.sweep, args=(known, _SETTLING), daemon=True).start()
+        rows = IncomingInstances(connect_sync(url, database_name))
+        threading.Thread(target=reconcile, args=(running.blobs, rows, _SETTLING), daemon=True).start()
         sys.stdout.write(f"{running.port}\n")
         sys.stdout.flush()
         threading.Event().wait()

@@ -22,6 +22,7 @@ from pydicom.dataset import FileDataset
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import generate_uid
 
+from hayat_fhir.store.blob_reconciliation import reconcile
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import connect_sync
 from hayat_fhir.store.instances import IncomingInstances
@@ -111,7 +112,7 @@ def test_kill_nine(mongodb_url: str, database_name: str, tmp_path: Path, image: 
     database = connect_sync(mongodb_url, database_name)
     with database.client:
         blobs = Blobs(tmp_path)
-        blobs.sweep(IncomingInstances(database).knows)
+        reconcile(blobs, IncomingInstances(database))
         rows = {row["_id"]: row for row in database["instances"].find()}
         database.client.drop_database(database_name)
     expected = {uid: data_set for images in studies for uid, data_set in images.items()}
