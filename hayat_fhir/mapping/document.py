@@ -111,15 +111,15 @@ class DocumentMapping:
         document: dict[str, Any] = {}
         for one in self.fields.values():
             outer, _, inner = one.name.partition(".")
-            if inner:
-                document.setdefault(outer, {})
+            target = document.setdefault(outer, {}) if inner else document
             if one.write_only or one.part is None:
                 continue
-            value = self._legacy_value(one, resources.get(one.part, ()))
+            there = resources.get(one.part)
+            value = self._legacy_value(one, there) if there else one.default
             if value is None and one.required and one.type == "string":
                 value = ""
             if value is not None:
-                (document[outer] if inner else document).__setitem__(inner or outer, value)
+                target[inner or outer] = value
         return document
 
     def to_fhir(self, document: Mapping[str, Any], existing: Resources) -> dict[str, Resource | None]:
@@ -226,10 +226,12 @@ class DocumentMapping:
         if one.pair is None:
             return None
         part = self.parts[one.part or self.main]
-        own = self._own(part.name, there)
-        if part.own is not None and not part.yields:
-            return _joined([one.pair.to_legacy(paths.get(r, one.path), one.details) for r in (*own, *there)])
-        first = [r for r in there if r not in own] or own if part.yields else there
+        first = there
+        if part.own is not None and there:
+            own = self._own(part.name, there)
+            if not part.yields:
+                return _joined([one.pair.to_legacy(paths.get(r, one.path), one.details) for r in (*own, *there)])
+            first = [r for r in there if r not in own] or own
         value = one.pair.to_legacy(paths.get(first[0], one.path), one.details) if first else None
         if value is None and one.fallback is not None and first:
             value = one.fallback[1].to_legacy(paths.get(first[0], one.fallback[0]), one.details)

@@ -108,7 +108,10 @@ def _at(node: Any, step: Step) -> Any:  # noqa: ANN401 - any JSON value
         return found
     if not isinstance(found, list):
         return None
-    return next((found[place] for place in _places(found, step)), None)
+    for item in found:
+        if _meets(item, step):
+            return item
+    return None
 
 
 def _places(items: Sequence[Any], step: Step) -> Iterator[int]:

@@ -10,6 +10,8 @@ _SPECIAL = ",|$\\"
 
 def parts(text: str, separator: str) -> list[str]:
     """The parts between separators that are not escaped; escapes in the parts are kept."""
+    if "\\" not in text:
+        return text.split(separator)
     found, current, position = [], [], 0
     while position < len(text):
         character = text[position]

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/search.html#reference
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hayat_fhir.fhir.references import parse
@@ -15,6 +16,7 @@ from hayat_fhir.search.escaping import split, unescaped
 from hayat_fhir.search.parameters import SearchParameter
 
 _IDENTIFIER = "identifier"
+_HERE = re.compile(r"[A-Z][A-Za-z]{1,63}/[A-Za-z0-9.\-]{1,64}", re.ASCII)
 
 
 def reference_key(code: str, reference: str) -> int:
@@ -27,6 +29,8 @@ def literal(value: Any, base_url: str) -> str | None:  # noqa: ANN401 - a FHIR e
     text = value.get("reference") if isinstance(value, dict) else value
     if not isinstance(text, str) or text.startswith("#"):
         return None
+    if _HERE.fullmatch(text) is not None:
+        return text
     parsed = parse(text)
     if parsed is None:
         return text
