@@ -25,7 +25,7 @@ _FORBIDDEN_IMPORTS = [
     ("hayat_fhir.security", "hayat_fhir.store.grants", "security imports neither"),
     ("hayat_fhir.services", "hayat_fhir.dimse.sender", "services import no door"),
     ("hayat_fhir.services", "httpx", "services import no protocol library"),
-    ("hayat_fhir.services", "motor", "services import no protocol library"),
+    ("hayat_fhir.services", "pymongo", "services import no protocol library"),
     ("hayat_fhir.store", "hayat_fhir.services.interactions", "store imports neither"),
     ("hayat_fhir.rest", "hayat_fhir.dicomweb.door", "A door does not import another door"),
     ("hayat_fhir.services", "hayat_fhir.settings", "Only the composition root"),

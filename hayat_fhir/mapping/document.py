@@ -116,10 +116,10 @@ class DocumentMapping:
                 continue
             there = resources.get(one.part)
             value = self._legacy_value(one, there) if there else one.default
-            if value is None and one.required and one.type == "string":
-                value = ""
             if value is not None:
                 target[inner or outer] = value
+            elif one.required and one.type == "string":
+                target[inner or outer] = ""
         return document
 
     def to_fhir(self, document: Mapping[str, Any], existing: Resources) -> dict[str, Resource | None]:

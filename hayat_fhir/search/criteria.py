@@ -96,10 +96,7 @@ def _criterion(
             systems_only = any(text.endswith("|") for text in values)
             return Criterion(keys, about=not systems_only and _about(type, parameter))
         case "reference":
-            keys = AnyKey(
-                tuple(key for text in values for key in reference.condition(parameter, text, modifier, base_url).keys)
-            )
-            return Criterion(keys, _patients(parameter, modifier, values, base_url))
+            return _reference(parameter, modifier, values, base_url)
         case "uri":
             return Criterion(AnyKey(tuple(key for text in values for key in uri.condition(code, text).keys)))
         case "string":
@@ -117,16 +114,14 @@ def _about(type: str, parameter: SearchParameter) -> bool:
     return type not in OF_MANY_PATIENTS and all(path.type in _ABOUT for path in parameter.paths)
 
 
-def _patients(
-    parameter: SearchParameter, modifier: str | None, values: Sequence[str], base_url: str
-) -> tuple[str, ...]:
-    """The patients that a criterion names, where each of its values names one."""
-    if parameter.code not in _PATIENT or modifier == "identifier":
-        return ()
+def _reference(parameter: SearchParameter, modifier: str | None, values: Sequence[str], base_url: str) -> Criterion:
+    if modifier == "identifier":
+        return Criterion(AnyKey(tuple(reference.identified(parameter, text) for text in values)))
     named = [reference.named(parameter, text, modifier, base_url) for text in values]
-    if all(len(names) == 1 and names[0].startswith("Patient/") for names in named):
-        return tuple(names[0] for names in named)
-    return ()
+    keys = AnyKey(tuple(reference.reference_key(parameter.code, name) for names in named for name in names))
+    one_each = all(len(names) == 1 and names[0].startswith("Patient/") for names in named)
+    patients = tuple(names[0] for names in named) if parameter.code in _PATIENT and one_each else ()
+    return Criterion(keys, patients)
 
 
 def _check_modifier(parameter: SearchParameter, name: str, modifier: str) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from hayat_fhir.fhir.references import parse
 from hayat_fhir.search.collecting import Collector
-from hayat_fhir.search.conditions import AnyKey
 from hayat_fhir.search.entries import key
 from hayat_fhir.search.escaping import split, unescaped
 from hayat_fhir.search.parameters import SearchParameter
@@ -53,18 +52,16 @@ def index(code: str, value: Any, base_url: str, target: str | None, collector: C
         collector.equal(f"{code}:{_IDENTIFIER}", f"{identifier.get('system', '')}|{identifier['value']}")
 
 
-def condition(parameter: SearchParameter, text: str, modifier: str | None, base_url: str) -> AnyKey:
-    """The resources that refer to ``[Type/]id``, a URL, or with ``:identifier`` to that identifier.
+def identified(parameter: SearchParameter, text: str) -> int:
+    """The key of the resources that refer by this identifier: ``value``, ``system|value`` or ``|value``.
 
     Raises:
-        ValueError: Not a reference, or an id without a type where any type may be meant.
+        ValueError: Not an identifier.
     """
-    if modifier == _IDENTIFIER:
-        system, *rest = split(text, "|")
-        if len(rest) > 1 or not (system or any(rest)):
-            raise ValueError("not an identifier")
-        return AnyKey((key(f"{parameter.code}:{_IDENTIFIER}", system if not rest else f"{system}|{rest[0]}"),))
-    return AnyKey(tuple(reference_key(parameter.code, name) for name in named(parameter, text, modifier, base_url)))
+    system, *rest = split(text, "|")
+    if len(rest) > 1 or not (system or any(rest)):
+        raise ValueError("not an identifier")
+    return key(f"{parameter.code}:{_IDENTIFIER}", system if not rest else f"{system}|{rest[0]}")
 
 
 def named(parameter: SearchParameter, text: str, modifier: str | None, base_url: str) -> list[str]:

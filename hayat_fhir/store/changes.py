@@ -49,23 +49,21 @@ class Changes:
         """
         token: Any = None
         while True:
-            stream = self._database.watch(self._pipeline(), token, _AWAIT_MS)
             try:
-                first = await stream.try_next()
-                if token is None:
-                    yield None
-                while True:
-                    if first is not None:
-                        yield _written(first)
-                    token = stream.resume_token
+                async with await self._database.watch(self._pipeline(), token, _AWAIT_MS) as stream:
                     first = await stream.try_next()
+                    if token is None:
+                        yield None
+                    while True:
+                        if first is not None:
+                            yield _written(first)
+                        token = stream.resume_token
+                        first = await stream.try_next()
             except PyMongoError as error:
                 if not _resumable(error):
                     token = None
                 _LOG.warning("change stream broken", cause=type(error).__name__)
                 await asyncio.sleep(_PAUSE)
-            finally:
-                await stream.close()
 
     def _pipeline(self) -> list[dict[str, Any]]:
         return [

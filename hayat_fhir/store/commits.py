@@ -18,8 +18,8 @@ from typing import Any
 import pymongo
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
-from motor.motor_asyncio import AsyncIOMotorClientSession
 from pymongo import ReplaceOne
+from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 
@@ -132,7 +132,7 @@ class Commits:
         for attempt in range(_ATTEMPTS):
             try:
                 with pymongo.timeout(max(deadline - time.monotonic(), 0.001)):
-                    async with await self._database.client.start_session() as session:
+                    async with self._database.client.start_session() as session:
                         await self._attempt(session, changes, documents)
                         return
             except PyMongoError as error:
@@ -143,9 +143,9 @@ class Commits:
             await asyncio.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.005 * 2**attempt)))  # noqa: S311 - spreads load
 
     async def _attempt(
-        self, session: AsyncIOMotorClientSession, changes: Sequence[Change], documents: Mapping[int, Document]
+        self, session: AsyncClientSession, changes: Sequence[Change], documents: Mapping[int, Document]
     ) -> None:
-        session.start_transaction(read_concern=ReadConcern("snapshot"), write_concern=WRITE_CONCERN)
+        await session.start_transaction(read_concern=ReadConcern("snapshot"), write_concern=WRITE_CONCERN)
         try:
             for type in sorted({change.type for change in changes}):
                 collection = self._database.collection(type)
@@ -168,7 +168,7 @@ async def _keep(history: Collection, current: Sequence[Mapping[str, Any]]) -> No
 
 
 async def _insert(
-    session: AsyncIOMotorClientSession,
+    session: AsyncClientSession,
     collection: Collection,
     places: Sequence[int],
     documents: Mapping[int, Document],
@@ -185,7 +185,7 @@ async def _insert(
 
 
 async def _replace(
-    session: AsyncIOMotorClientSession,
+    session: AsyncClientSession,
     collection: Collection,
     places: Sequence[int],
     changes: Sequence[Change],
@@ -205,7 +205,7 @@ async def _replace(
     raise VersionConflict(next((p for p in places if versions.get(changes[p].id) != changes[p].expected), places[0]))
 
 
-async def _commit(session: AsyncIOMotorClientSession) -> None:
+async def _commit(session: AsyncClientSession) -> None:
     """Commit; where the answer got lost, ask again for the same commit, never for the writes."""
     for attempt in range(_ATTEMPTS):
         try:

@@ -18,13 +18,10 @@ import pymongo
 from bson.codec_options import CodecOptions, TypeCodec, TypeRegistry
 from bson.decimal128 import Decimal128
 from bson.raw_bson import RawBSONDocument
-from motor.motor_asyncio import (
-    AsyncIOMotorChangeStream,
-    AsyncIOMotorClient,
-    AsyncIOMotorCollection,
-    AsyncIOMotorDatabase,
-)
-from pymongo import MongoClient
+from pymongo import AsyncMongoClient, MongoClient
+from pymongo.asynchronous.change_stream import AsyncDatabaseChangeStream
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.database import Database as SyncDatabase
 from pymongo.errors import AutoReconnect, OperationFailure
 from pymongo.errors import ConfigurationError as MalformedUrl
@@ -36,7 +33,7 @@ from hayat_fhir.store.faults import answered
 from hayat_fhir.store.indexes import indexes_of
 
 Document = dict[str, Any]
-Collection = AsyncIOMotorCollection[Document]
+Collection = AsyncCollection[Document]
 
 WRITE_CONCERN = WriteConcern("majority", j=True)
 READ_CONCERN = ReadConcern("majority")
@@ -82,10 +79,10 @@ _OPTIONS: dict[str, Any] = {
 class Database:
     """One site's database. Made by ``connect``; used by the event loop that first awaits something of it."""
 
-    def __init__(self, client: AsyncIOMotorClient[Document], name: str) -> None:
+    def __init__(self, client: AsyncMongoClient[Document], name: str) -> None:
         self.client = client
         self.name = name
-        self._database: AsyncIOMotorDatabase[Document] = client.get_database(name, codec_options=CODEC_OPTIONS)
+        self._database: AsyncDatabase[Document] = client.get_database(name, codec_options=CODEC_OPTIONS)
         self._collections: dict[str, Collection] = {}
         self._ready: set[str] = set()
         self._preparing = asyncio.Lock()
@@ -122,14 +119,14 @@ class Database:
         batch = reply["cursor"]["firstBatch"]
         return bson.decode(batch[0].raw, CODEC_OPTIONS) if batch else None
 
-    def watch(
+    async def watch(
         self,
         pipeline: list[Document],
         resume_after: Any,  # noqa: ANN401 - a token is opaque
         await_ms: int,
-    ) -> AsyncIOMotorChangeStream[Document]:
+    ) -> AsyncDatabaseChangeStream[Document]:
         """A change stream over all collections, with the documents as they are when it tells of them."""
-        return self._database.watch(
+        return await self._database.watch(
             pipeline, full_document="updateLookup", resume_after=resume_after, max_await_time_ms=await_ms
         )
 
@@ -195,7 +192,7 @@ class Database:
 
     async def close(self) -> None:
         """Close the connections."""
-        self.client.close()
+        await self.client.close()
 
     async def _prepare(self, name: str) -> None:
         if models := indexes_of(name):
@@ -213,7 +210,7 @@ def connect(url: str, name: str = "hayat", *, timeout: float = PATIENCE) -> Data
         ConfigurationError: The URL is malformed.
     """
     with _understood():
-        return Database(AsyncIOMotorClient(url, timeoutMS=int(timeout * 1000), **_OPTIONS), name)
+        return Database(AsyncMongoClient(url, timeoutMS=int(timeout * 1000), **_OPTIONS), name)
 
 
 def connect_sync(url: str, name: str = "hayat", *, timeout: float = PATIENCE) -> SyncDatabase[Document]:

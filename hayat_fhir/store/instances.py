@@ -242,7 +242,7 @@ class Instances:
             {"$sort": {"last": 1}},
         ]
         with answered():
-            return [str(row["_id"]) async for row in self._rows.aggregate(stages)]
+            return [str(row["_id"]) async for row in await self._rows.aggregate(stages)]
 
     async def projected(self, instances: list[Instance], imaging_study: str) -> None:
         """Mark instances as projected into this ImagingStudy.

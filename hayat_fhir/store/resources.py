@@ -174,7 +174,8 @@ class Resources:
                 return None
             stages = [{"$match": criteria}, *paging.sorting_stages(sort, None), {"$skip": offset - 1}, {"$limit": 1}]
             with answered():
-                found = await collection.aggregate([*stages, {"$project": {"s": True}}], allowDiskUse=True).to_list(1)
+                first = await collection.aggregate([*stages, {"$project": {"s": True}}], allowDiskUse=True)
+                found = await first.to_list(1)
             return paging.sorted_position(found[0]) if found else None
         principal = self._principal_dates.get(type)
         left = offset
@@ -239,12 +240,13 @@ class Resources:
         stages = [{"$match": criteria}, *paging.sorting_stages(sort, after), {"$limit": limit + 1}]
         pipeline = [*stages, {"$project": WITHOUT_INDEX}]
         documents: list[Document] = []
-        cursor = self._database.collection(type).aggregate_raw_batches(pipeline, allowDiskUse=True)
+        with answered():
+            cursor = await self._database.collection(type).aggregate_raw_batches(pipeline, allowDiskUse=True)
         complete = await _gather(cursor, documents)
         return _page(type, documents, limit, complete, paging.sorted_position)
 
 
-async def _gather(cursor: Any, documents: list[Document]) -> bool:  # noqa: ANN401 - motor does not name its type
+async def _gather(cursor: Any, documents: list[Document]) -> bool:  # noqa: ANN401 - a raw batch cursor is of no public type
     """Add what the cursor holds to ``documents``; False where it holds more than fits into a page."""
     size = 0
     with answered():

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pymongo import ReturnDocument
 from pymongo.write_concern import WriteConcern
 
+from hayat_fhir.errors import Unavailable
 from hayat_fhir.store.database import Collection, Database
 from hayat_fhir.store.faults import answered
 
@@ -40,6 +41,8 @@ class Throttles:
                 upsert=True,
                 return_document=ReturnDocument.AFTER,
             )
+        if row is None:
+            raise Unavailable("an attempt was not counted")
         return int(row["attempts"])
 
     async def forget(self, kind: str, subject: str, window: int, now: float) -> None:

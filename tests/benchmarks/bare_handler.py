@@ -1,6 +1,6 @@
 """The bound of a read: an ASGI application that finds one document and answers with ready bytes, and no more.
 
-Motor with its defaults: no codec, no concerns, no timeout of ours.
+PyMongo with its defaults: no codec, no concerns, no timeout of ours.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import uvicorn
-from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import AsyncMongoClient
 
 Message = MutableMapping[str, Any]
 
@@ -20,7 +20,7 @@ class BareHandler:
     """Answers every request with the same bytes, after one ``find_one`` of the id at the end of the path."""
 
     def __init__(self, url: str, collection: str, body: bytes) -> None:
-        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(url)
+        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(url)
         self._collection = client["hayat"][collection]
         self._body = body
         self._headers = [
