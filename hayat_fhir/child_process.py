@@ -25,6 +25,8 @@ STEADY = 30.0
 MORE = signal.SIGUSR1
 """What a child sends to its supervisor when there is work for one more of its kind."""
 _CODECS = ("PIL", "gdcm", "jpeg_ls", "libjpeg", "numpy", "openjpeg", "pylibjpeg", "requests", "rich", "rle")
+_STACK = 2 << 20
+"""Bytes of a thread's stack in a process whose memory is limited."""
 _LAST_WORDS = 2.0
 """Seconds that a process without a supervisor has to end."""
 
@@ -145,6 +147,12 @@ def follow_supervisor() -> None:
 def ask_for_company() -> None:
     """In a supervised child: it has more to do than one process does well; let the supervisor start another."""
     os.kill(os.getppid(), MORE)
+
+
+def limit_memory(megabytes: int) -> None:
+    """Let an allocation beyond this fail, and with it the task that asks for it, not the machine."""
+    threading.stack_size(_STACK)
+    resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
 
 
 def leave_no_core() -> None:

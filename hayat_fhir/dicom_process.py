@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import resource
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from hayat_fhir import definitions
-from hayat_fhir.child_process import ask_for_company
+from hayat_fhir.child_process import ask_for_company, limit_memory
 from hayat_fhir.dimse.acceptor import Limits
 from hayat_fhir.dimse.door import Door, DoorOptions
 from hayat_fhir.dimse.peers import Peers
@@ -46,8 +44,6 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10.0
 _RECONCILE_SECONDS = 60.0
-_STACK = 2 << 20
-"""Bytes of a thread's stack."""
 _SWITCH_SECONDS = 0.0005
 """A thread that has waited for disk or network goes on soon, however busy another one is with a header."""
 
@@ -60,12 +56,6 @@ def _options(settings: Settings, *, supervised: bool) -> DoorOptions:
         Limits(associations=settings.dicom_associations),
         ask_for_company if supervised else None,
     )
-
-
-def _limit_memory(megabytes: int) -> None:
-    """Let an allocation beyond this fail, and with it the association that asks for it, not the machine."""
-    threading.stack_size(_STACK)
-    resource.setrlimit(resource.RLIMIT_DATA, (megabytes << 20, megabytes << 20))
 
 
 class _AuditBridge:
@@ -120,7 +110,7 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
     """Run the DICOM door until SIGTERM, on a socket that listens already or on one of its own."""
     configure_logging()
     sys.setswitchinterval(_SWITCH_SECONDS)
-    _limit_memory(settings.dicom_memory_mb)
+    limit_memory(settings.dicom_memory_mb)
     loaded = definitions.load()
     url = running_url(settings.data_dir, settings.mongodb_url.get_secret_value() if settings.mongodb_url else None)
     database, sync_database = connect(url), connect_sync(url)

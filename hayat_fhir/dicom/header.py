@@ -77,6 +77,7 @@ _IDENTIFYING = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPC
 _ONCE = (*_IDENTIFYING, "PatientID", "IssuerOfPatientID")
 _TAG = {keyword: f"{tag_for_keyword(keyword):08X}" for keyword in _KEYWORDS}
 _WANTED = wanted(_KEYWORDS)
+_QUALIFIERS = _TAG["IssuerOfPatientIDQualifiersSequence"]
 _IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 _GROUP_LENGTH = 12
 """Bytes of the element that says how long the file meta information is."""
@@ -103,7 +104,8 @@ class Header:
 
         A namespace alone says nothing beyond the sender: it stays within the sender's system.
         """
-        qualifiers = by_keyword(self.attributes).get("IssuerOfPatientIDQualifiersSequence", [{}])[0]
+        sequence = self.attributes.get(_QUALIFIERS, {}).get("Value") or [{}]
+        qualifiers = by_keyword(sequence[0])
         entity = str(qualifiers.get("UniversalEntityID", [""])[0])
         match str(qualifiers.get("UniversalEntityIDType", [""])[0]):
             case "ISO" if is_uid(entity):

@@ -20,6 +20,7 @@ _SHORT = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FL", b"FD", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS"}
     | {b"ST", b"TM", b"UI", b"UL", b"US"}
 )
+_IS_LONG = {**dict.fromkeys(_LONG, True), **dict.fromkeys(_SHORT, False)}
 _TEXT = frozenset({"CS", "DA", "LO", "SH", "TM", "UI"})
 _SEQUENCE = frozenset({b"SQ", b""})
 """VRs under which an undefined length is that of a sequence; implicit VR does not say."""
@@ -49,22 +50,24 @@ def plain_elements(
     """
     found: dict[str, dict[str, Any]] = {}
     at, previous, last, size = start, -1, max(tags), len(data)
+    explicit, implicit, kinds = _EXPLICIT.unpack_from, _IMPLICIT.unpack_from, _IS_LONG
     for _ in range(_MOST_ELEMENTS):
         if at == size:
             return found if is_whole else None
         if at + 12 > size:
             return None
         if is_implicit:
-            group, number, length = _IMPLICIT.unpack_from(data, at)
+            group, number, length = implicit(data, at)
             value, vr = at + 8, b""
         else:
-            group, number, vr, length = _EXPLICIT.unpack_from(data, at)
+            group, number, vr, length = explicit(data, at)
             value = at + 8
-            if vr in _LONG:
+            is_long = kinds.get(vr)
+            if is_long is None:
+                return None
+            if is_long:
                 length = int.from_bytes(data[at + 8 : at + 12], "little")
                 value = at + 12
-            elif vr not in _SHORT:
-                return None
         tag = group << 16 | number
         if tag <= previous:
             return None

@@ -28,11 +28,16 @@ _YIELD_SECONDS, _MOST_YIELD_SECONDS = 0.0005, 0.003
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many connections there may be."""
+    """How many connections there may be, and how long a peer may take.
+
+    ``pdu_seconds``: for a whole PDU, and between the PDUs of one message; ``idle_seconds``: between messages.
+    """
 
     associations: int = 64
     waiting: int = 256
     per_address: int = 64
+    pdu_seconds: float = 10.0
+    idle_seconds: float = 60.0
 
 
 class Occupancy:
@@ -123,14 +128,14 @@ class Acceptor:
         time.sleep(min(_YIELD_SECONDS * len(self._occupancy.associations), _MOST_YIELD_SECONDS))
         try:
             connection, address = self._listening.accept()
-        except OSError:
+        except (OSError, MemoryError):
             return
         if not self._occupancy.arrives(connection, str(address[0])):
             connection.close()
             return
         try:
             threading.Thread(target=self._take, args=(connection, address), name="association", daemon=True).start()
-        except RuntimeError:
+        except (RuntimeError, MemoryError):
             self._occupancy.leaves(connection)
             connection.close()
 

@@ -59,6 +59,7 @@ class Terms:
     ae: AE
     ae_title: str
     maximum_pdu: int
+    pdu_seconds: float
     context_for: Callable[[str], PresentationContext | None]
     handlers: Sequence[tuple[Any, Callable[[Any], Any]]]
     store: StoreHandler | None
@@ -81,7 +82,7 @@ class DoorAssociation(Association):  # type: ignore[misc]
         self.images = 0
         self.acse, self.dul, self.dimse = _Negotiation(self), UpperLayer(self), Messages(self)
         self.acse_timeout, self.network_timeout = terms.ae.acse_timeout, terms.ae.network_timeout
-        self.set_socket(BoundedSocket(self, connection))
+        self.set_socket(BoundedSocket(self, connection, terms.pdu_seconds))
         self.acceptor.ae_title = terms.ae_title
         self.acceptor.maximum_length = terms.maximum_pdu
         self.acceptor.address_info = AddressInformation.from_tuple(connection.getsockname())

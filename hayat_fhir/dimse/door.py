@@ -90,12 +90,13 @@ class Door:
         _config.LOG_REQUEST_IDENTIFIERS = _config.LOG_RESPONSE_IDENTIFIERS = False
         logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
         ae = AE(ae_title=options.ae_title)
-        ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = 15, 30, 60
+        ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = 15, 30, options.limits.idle_seconds
         contexts = {str(one.abstract_syntax): one for service in self._services for one in service.contexts}
         return Terms(
             ae=ae,
             ae_title=options.ae_title,
             maximum_pdu=MAXIMUM_PDU,
+            pdu_seconds=options.limits.pdu_seconds,
             context_for=lambda abstract_syntax: contexts.get(abstract_syntax) or self._private(abstract_syntax),
             handlers=self._dispatching(),
             store=next((service.store for service in self._services if service.store is not None), None),

@@ -14,7 +14,6 @@ from typing import Any
 
 from pynetdicom.transport import AssociationSocket
 
-_PDU_SECONDS = 10.0
 _SEND_SECONDS = 60.0
 _FAREWELL_SECONDS = 1.0
 _FAREWELL_BYTES = 1 << 20
@@ -22,10 +21,16 @@ _CHUNK = 1 << 16
 
 
 class BoundedSocket(AssociationSocket):  # type: ignore[misc]
-    """Reads whole PDUs within a deadline."""
+    """Reads whole PDUs, each within ``pdu_seconds``."""
 
-    def __init__(self, association: Any, connection: socket.socket) -> None:  # noqa: ANN401 - pynetdicom's Association
+    def __init__(
+        self,
+        association: Any,  # noqa: ANN401 - pynetdicom's Association
+        connection: socket.socket,
+        pdu_seconds: float,
+    ) -> None:
         super().__init__(association, client_socket=connection)
+        self._pdu_seconds = pdu_seconds
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
         self._pending = getattr(connection, "pending", None)
@@ -41,7 +46,7 @@ class BoundedSocket(AssociationSocket):  # type: ignore[misc]
 
     def begin(self) -> None:
         """A PDU begins: all of it must be read within the deadline from now."""
-        self._deadline = time.monotonic() + _PDU_SECONDS
+        self._deadline = time.monotonic() + self._pdu_seconds
 
     def fill(self, view: memoryview) -> bool:
         """Fill ``view``; False where the peer closed before.

@@ -68,9 +68,10 @@ def opened(
     reserve: int = 0,
     peers: Sequence[Partner] = (PEER,),
     services: Sequence[Service] = (),
+    timeout: float = 10.0,
 ) -> Iterator[RunningDoor]:
     """A running door of a database and folder."""
-    database = connect_sync(mongodb_url, database_name)
+    database = connect_sync(mongodb_url, database_name, timeout=timeout)
     instances, blobs = IncomingInstances(database), Blobs(folder, reserve)
     instances.prepare()
     listening = listening_socket("port", "127.0.0.1", 0)
