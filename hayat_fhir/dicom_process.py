@@ -10,7 +10,10 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -35,6 +38,7 @@ from hayat_fhir.store.audit_events import AuditLog
 from hayat_fhir.store.blob_reconciliation import reconcile
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import connect, connect_sync
+from hayat_fhir.store.figures import Figures
 from hayat_fhir.store.instances import IncomingInstances
 from hayat_fhir.store.mongod import running_url
 from hayat_fhir.store.partners import Partner, peers
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10.0
 _RECONCILE_SECONDS = 60.0
+_PUBLISH_SECONDS = 5.0
 _SWITCH_SECONDS = 0.0005
 """A thread that has waited for disk or network goes on soon, however busy another one is with a header."""
 
@@ -92,7 +97,15 @@ class _AuditBridge:
             self._log.error("audit event not written", error=type(error).__name__)
 
 
-async def _reconcile(blobs: Blobs, instances: IncomingInstances) -> None:
+async def _publish(publish: Callable[[], None]) -> None:
+    """Publish the figures every few seconds; what cannot be published now is published later."""
+    while True:
+        with suppress(Refusal):
+            await asyncio.to_thread(publish)
+        await asyncio.sleep(_PUBLISH_SECONDS)
+
+
+async def _reconcile(blobs: Blobs, instances: IncomingInstances, figures: Figures) -> None:
     """Reconcile what processes that died have left, at the start and every minute."""
     log = structlog.get_logger("hayat_fhir.dimse")
     while True:
@@ -101,6 +114,9 @@ async def _reconcile(blobs: Blobs, instances: IncomingInstances) -> None:
         except (Refusal, OSError) as error:
             log.warning("not reconciled", error=type(error).__name__)
         else:
+            for what, number in asdict(done).items():
+                if number:
+                    figures.count("hayat_imaging_reconciled", number, what=what)
             if done:
                 log.warning("reconciled", removed=done.removed, withdrawn=done.withdrawn, damaged=done.damaged)
         await asyncio.sleep(_RECONCILE_SECONDS)
@@ -123,17 +139,22 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
     instances = IncomingInstances(sync_database)
     blobs = Blobs(settings.data_dir / "blobs", settings.disk_reserve_mb << 20)
     await asyncio.to_thread(instances.prepare)
-    reconciling = asyncio.create_task(_reconcile(blobs, instances))
+    figures = Figures({"hayat_imaging_free_bytes": blobs.free_bytes})
+    tasks = [
+        asyncio.create_task(_reconcile(blobs, instances, figures)),
+        asyncio.create_task(_publish(partial(figures.publish, sync_database))),
+    ]
     door = Door(
         _options(settings, supervised=listening is not None),
         listening or listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port),
         Peers(lambda: peers(sync_database)),
         [
             verification(loaded.dicom),
-            Storage(Ingest(instances, blobs, bridge.quarantined)).service(loaded.dicom),
+            Storage(Ingest(instances, blobs, bridge.quarantined), figures).service(loaded.dicom),
         ],
         bridge.refused,
         bridge.transferred,
+        figures,
     )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -144,8 +165,12 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
     try:
         await stop.wait()
     finally:
-        reconciling.cancel()
+        for task in tasks:
+            task.cancel()
         await asyncio.to_thread(door.stop)
+        with suppress(Refusal):
+            figures.publish(sync_database)
+            figures.withdraw(sync_database)
         await log.drain()
         await database.close()
         sync_database.client.close()

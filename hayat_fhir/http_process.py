@@ -26,6 +26,7 @@ from hayat_fhir.rest import application
 from hayat_fhir.rest.messages import Application
 from hayat_fhir.security.callers import Role
 from hayat_fhir.store.database import Database
+from hayat_fhir.store.figures import SiteFigures
 from hayat_fhir.store.signals import Signals
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def web_application(site: Site) -> Application:
         everything=site.everything,
         exchange=site.exchange,
         ready=ready,
+        figures=SiteFigures(site.database).read,
     )
     live = _realtime(site)
     told = application.Site(

@@ -23,6 +23,7 @@ from hayat_fhir.dimse.peers import Peers
 from hayat_fhir.dimse.service import Event, EventType, Handler, Service
 from hayat_fhir.dimse.upper_layer import MAXIMUM_PDU
 from hayat_fhir.errors import Refusal
+from hayat_fhir.store.figures import Figures
 from hayat_fhir.store.partners import Partner
 
 _DRAIN = 4.0
@@ -56,12 +57,15 @@ class Door:
         services: Sequence[Service],
         refused: Refused,
         transferred: Ended,
+        figures: Figures | None = None,
     ) -> None:
         self._peers = peers
         self._services = tuple(services)
         self._refused = refused
         self._transferred = transferred
         self._busy = options.busy
+        self._figures = figures or Figures()
+        self._figures.show("hayat_dicom_associations", lambda: len(self._occupancy.associations))
         self._stopping = threading.Event()
         self._occupancy = Occupancy(options.limits)
         self._terms = self._agreed(options)
@@ -115,8 +119,15 @@ class Door:
         for service in self._services:
             for event, handle in service.handlers.items():
                 table.setdefault(event, {}).update((str(one.abstract_syntax), handle) for one in service.contexts)
-        one_at_a_time = (evt.EVT_ASYNC_OPS, lambda _: (1, 1))
-        return [one_at_a_time, *((event, _dispatch(handlers)) for event, handlers in table.items())]
+        of_the_door = [
+            (evt.EVT_ASYNC_OPS, lambda _: (1, 1)),
+            (evt.EVT_ACCEPTED, self._counting("accepted")),
+            (evt.EVT_REJECTED, self._counting("rejected")),
+        ]
+        return [*of_the_door, *((event, _dispatch(handlers)) for event, handlers in table.items())]
+
+    def _counting(self, result: str) -> Callable[[Event], None]:
+        return lambda _: self._figures.count("hayat_dicom_association_requests", result=result)
 
     def _admit(self, calling: str, association: DoorAssociation) -> Partner | None:
         try:

@@ -15,6 +15,7 @@ from hayat_fhir.dimse.messages import Sink
 from hayat_fhir.dimse.service import Service, contexts, transfer_syntaxes
 from hayat_fhir.errors import DIMSE_STATUS, Refusal
 from hayat_fhir.services.ingest import Arrival, Ingest, Taken
+from hayat_fhir.store.figures import Figures
 from hayat_fhir.store.partners import Partner
 
 _STANDARD_ROOT = "1.2.840.10008."
@@ -54,8 +55,9 @@ class Receiving:
 class Storage:
     """Takes the images of C-STORE requests into custody."""
 
-    def __init__(self, ingest: Ingest) -> None:
+    def __init__(self, ingest: Ingest, figures: Figures | None = None) -> None:
         self._ingest = ingest
+        self._figures = figures or Figures()
         self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.dimse")
 
     def service(self, conformance: Mapping[str, Any]) -> Service:
@@ -86,8 +88,12 @@ class Storage:
         try:
             if sink.arrival is None:
                 raise sink.refusal or Refusal()
+            size = sink.arrival.size
             taken = self._ingest.take(sink.arrival)
         except Refusal as refusal:
+            self._figures.count("hayat_dicom_instances", result="refused")
             self._log.warning("image refused", code=refusal.issues[0].code, peer=peer.id)
             return DIMSE_STATUS.get(refusal.category, _PROCESSING_FAILURE)
+        self._figures.count("hayat_dicom_instances", result=taken.value)
+        self._figures.count("hayat_dicom_received_bytes", size)
         return _CONFLICT if taken is Taken.QUARANTINED else _SUCCESS

@@ -22,7 +22,7 @@ from hayat_fhir.fhir.json import serialize
 from hayat_fhir.rest.capability import statement
 from hayat_fhir.rest.dispatcher import Dispatcher
 from hayat_fhir.rest.guard import REQUEST_ID, Guard
-from hayat_fhir.rest.health import Health, Ready
+from hayat_fhir.rest.health import Health, ReadFigures, Ready
 from hayat_fhir.rest.instances import Instances
 from hayat_fhir.rest.messages import Answer, Application, Request
 from hayat_fhir.rest.metrics import Metrics
@@ -58,6 +58,7 @@ class Services:
     everything: Everything
     exchange: Exchange
     ready: Ready
+    figures: ReadFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def _public(table: list[Route], site: Site, base_url: str) -> list[Route]:
 
 def _surroundings(services: Services, site: Site, metrics: Metrics, lifespan: Lifespan[Starlette] | None) -> FastAPI:
     """The routes beside ``/fhir``."""
-    health = Health(services.ready, metrics, services.authentication)
+    health = Health(services.ready, services.figures, metrics, services.authentication)
     jwks = serialize(dict(site.jwks))
 
     async def public_keys(request: StarletteRequest) -> Response:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
 
 import orjson
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
 
-from hayat_fhir.errors import Forbidden
+from hayat_fhir.errors import Forbidden, Unavailable
 from hayat_fhir.rest.dispatcher import Authenticates, bearer
 from hayat_fhir.rest.messages import Request
 from hayat_fhir.rest.metrics import MEDIA, Metrics
 from hayat_fhir.security.callers import Role
+from hayat_fhir.store.figures import Figure
 
 Ready = Callable[[], Awaitable[dict[str, bool]]]
+ReadFigures = Callable[[], Awaitable[Sequence[Figure]]]
 _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
 
 
 class Health:
-    """Handlers; ``ready`` tells each component's state."""
+    """Handlers; ``ready`` tells each component's state, ``figures`` what the site's other processes have counted."""
 
-    def __init__(self, ready: Ready, metrics: Metrics, authentication: Authenticates) -> None:
+    def __init__(self, ready: Ready, figures: ReadFigures, metrics: Metrics, authentication: Authenticates) -> None:
         self._ready = ready
+        self._figures = figures
         self._metrics = metrics
         self._authentication = authentication
 
@@ -52,7 +55,11 @@ class Health:
             caller = await self._authentication.caller(bearer(own), own.address)
             if caller.role is not Role.STAFF:
                 raise Forbidden("figures are for staff")
-        return Response(self._metrics.exposition(), media_type=MEDIA)
+        try:
+            of_site = await self._figures()
+        except Unavailable:
+            of_site = ()
+        return Response(self._metrics.exposition(of_site), media_type=MEDIA)
 
 
 def _is_local(request: Request) -> bool:

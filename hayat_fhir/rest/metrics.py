@@ -5,11 +5,29 @@ https://prometheus.io/docs/practices/naming/
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+from hayat_fhir.store.figures import Figure
 
 MEDIA = CONTENT_TYPE_LATEST
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+_ABOUT = {
+    "hayat_dicom_instances": "Images that came in by C-STORE, by what became of them",
+    "hayat_dicom_received_bytes": "Bytes of the data sets that were taken",
+    "hayat_dicom_association_requests": "Associations asked for, by the answer",
+    "hayat_dicom_associations": "Associations being served",
+    "hayat_dicom_processes": "Processes that serve the DICOM port",
+    "hayat_imaging_reconciled": "What crashes had left unfinished: files removed, rows withdrawn, files damaged",
+    "hayat_imaging_instances": "Images stored",
+    "hayat_imaging_quarantine": "Images in quarantine",
+    "hayat_imaging_free_bytes": "Bytes left on the file system of the images, the reserve included",
+    "hayat_outbox_jobs": "Unfinished jobs, such as deliveries to partners",
+}
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -44,6 +62,24 @@ class Metrics:
         counter.inc()
         histogram.observe(seconds)
 
-    def exposition(self) -> bytes:
-        """All figures in the text format."""
-        return generate_latest(self._registry)
+    def exposition(self, site: Iterable[Figure] = ()) -> bytes:
+        """All figures of this process, and those of the site, in the text format."""
+        of_site = CollectorRegistry()
+        of_site.register(_Families(site))
+        return generate_latest(self._registry) + generate_latest(of_site)
+
+
+class _Families(Collector):
+    """The site's figures as families: all that have one name, with their labels."""
+
+    def __init__(self, figures: Iterable[Figure]) -> None:
+        self._figures = tuple(figures)
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
+        for figure in self._figures:
+            made = CounterMetricFamily if figure.kind == "counter" else GaugeMetricFamily
+            labels, values = [label for label, _ in figure.labels], [value for _, value in figure.labels]
+            family = families.setdefault(figure.name, made(figure.name, _ABOUT.get(figure.name, ""), labels=labels))
+            family.add_metric(values, figure.value)
+        return iter(families.values())

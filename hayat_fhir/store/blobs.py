@@ -135,10 +135,18 @@ class Blobs:
         for path in self._root.glob(f"[0-9]*/*/*/*/*{_SUFFIX}"):
             yield str(path.relative_to(self._root))
 
-    def _check_space(self) -> None:
+    def free_bytes(self) -> int:
+        """What the file system still has for us, the reserve included.
+
+        Raises:
+            Unavailable: The disk fails.
+        """
         with _disk():
             found = os.statvfs(self._root)
-        if found.f_bavail * found.f_frsize < self._reserve:
+        return found.f_bavail * found.f_frsize
+
+    def _check_space(self) -> None:
+        if self.free_bytes() < self._reserve:
             raise Unavailable("the image store has too little space left")
 
     def _incoming(self, name: str) -> Path:
