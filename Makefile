@@ -1,10 +1,12 @@
 # Everything needs only Python 3.11 or newer and make: the first target that runs sets up .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint format bench lock clean
+.PHONY: help setup app demo run test lint format bench lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+APP := hayat_fhir/frontend/dist/sources.sha256
+APP_SOURCES := $(shell find hayat_fhir/frontend/src -type f) $(wildcard hayat_fhir/frontend/*.json hayat_fhir/frontend/*.ts)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 help:  ## list the targets
@@ -17,15 +19,21 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(APP): $(STAMP) $(APP_SOURCES)
+	@echo "building the web app"
+	@$(BIN)/python -m hayat_fhir.frontend.build && touch $@ || echo "the site runs without the web app"
+
 setup: $(STAMP)  ## .venv, from the lock file
 
-demo: $(STAMP)  ## two hospitals on this machine: a diagnosis and its images travel (EXIT=1 ends after the check)
+app: $(APP)  ## the web app, where its sources have changed
+
+demo: $(STAMP) $(APP)  ## two hospitals on this machine: a diagnosis and its images travel (EXIT=1 ends after the check)
 	@$(BIN)/hayat demo $(if $(EXIT),--exit)
 
-run: $(STAMP)  ## one site
+run: $(STAMP) $(APP)  ## one site
 	@$(BIN)/hayat serve
 
-test: $(STAMP)  ## all tests (ARGS="-k name", WORKERS=2)
+test: $(STAMP) $(APP)  ## all tests (ARGS="-k name", WORKERS=2)
 	$(BIN)/python -m pytest --numprocesses $(or $(WORKERS),auto) --dist loadfile $(ARGS)
 
 lint: $(STAMP)  ## style, types and import rules
@@ -33,12 +41,13 @@ lint: $(STAMP)  ## style, types and import rules
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m hayat_fhir.frontend.build --lint
 
 format: $(STAMP)  ## put the code into its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: $(STAMP)  ## speed and memory against what can be measured beside it
+bench: $(STAMP) $(APP)  ## speed and memory against what can be measured beside it
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 lock:  ## the lock files from pyproject.toml (needs uv on the PATH)
@@ -49,4 +58,5 @@ lock:  ## the lock files from pyproject.toml (needs uv on the PATH)
 		--output-file requirements.lock
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache \
+		hayat_fhir/frontend/dist hayat_fhir/frontend/node_modules

@@ -18,6 +18,7 @@ from hayat_fhir.api_v1 import door as api_v1
 from hayat_fhir.app import Site, open_site
 from hayat_fhir.dicomweb import door as dicomweb
 from hayat_fhir.errors import ConfigurationError, Conflict, InvalidRequest, Unavailable
+from hayat_fhir.frontend import door as frontend
 from hayat_fhir.listening import listening_socket
 from hayat_fhir.logs import configure_logging
 from hayat_fhir.realtime import door as realtime
@@ -68,6 +69,7 @@ def web_application(site: Site) -> Application:
             "api": api_v1.application(_legacy(site), settings.site_url, __version__, settings.cors_origins),
             "dicomweb": dicomweb.application(site.authentication, site.retrieval),
             **live.applications,
+            **dict.fromkeys(frontend.SEGMENTS, frontend.Door()),
         },
         websockets=live.applications,
         origins=frozenset(settings.origins),

@@ -52,7 +52,7 @@ def _lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_each_import_rule_can_fail(tmp_path: Path) -> None:
     """A forbidden import planted for each contract is found and named; without them all contracts are kept."""
-    ignored = shutil.ignore_patterns("__pycache__", "frontend")
+    ignored = shutil.ignore_patterns("__pycache__", "node_modules", "dist", "src")
     shutil.copytree(_ROOT / "hayat_fhir", tmp_path / "hayat_fhir", ignore=ignored)
     shutil.copy(_ROOT / "pyproject.toml", tmp_path)
     clean = _lint_imports(tmp_path)

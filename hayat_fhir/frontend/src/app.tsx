@@ -1,0 +1,124 @@
+import { lazy, type ReactNode, StrictMode } from "react";
+import { useTranslation } from "react-i18next";
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { createBrowserRouter, Link, Navigate, RouterProvider, useRouteError } from "react-router";
+import { Compass } from "lucide-react";
+import { ServerError } from "./server";
+import { type Role, useSession } from "./session";
+import { buttonClass } from "./ui/controls";
+import { Heading, Layout } from "./ui/layout";
+import { Empty, Failure } from "./ui/states";
+import { Register, SignIn } from "./pages/sign-in";
+
+const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 15_000,
+      gcTime: 300_000,
+      retry: (failures, error) => failures < 2 && !(error instanceof ServerError && error.status >= 400 && error.status < 500),
+    },
+  },
+});
+
+const page = <K extends string>(load: () => Promise<Record<K, React.ComponentType>>, name: K) => lazy(async () => ({ default: (await load())[name] }));
+const patient = () => import("./pages/patient");
+const doctor = () => import("./pages/doctor");
+const staff = () => import("./pages/staff");
+const History = page(patient, "History");
+const Doctors = page(patient, "Doctors");
+const Access = page(patient, "Access");
+const Patients = page(doctor, "Patients");
+const Chart = page(doctor, "Chart");
+const Records = page(doctor, "Records");
+const Overview = page(staff, "Overview");
+const Manage = page(staff, "Manage");
+const Partners = page(staff, "Partners");
+const Audit = page(staff, "Audit");
+const Profile = page(() => import("./pages/account"), "Profile");
+const Report = page(() => import("./pages/report"), "Report");
+const Study = page(() => import("./viewer/study"), "Study");
+
+const homes: Record<Role, ReactNode> = { patient: <History />, doctor: <Patients />, staff: <Overview /> };
+
+/** A page for these roles only; others are shown that there is none. */
+function For({ roles, children }: { roles: Role[]; children: ReactNode }) {
+  const signedIn = useSession();
+  return signedIn && roles.includes(signedIn.role) ? children : <Missing />;
+}
+
+function Home() {
+  const signedIn = useSession();
+  return signedIn && homes[signedIn.role];
+}
+
+function SignedIn() {
+  return useSession() ? <Layout /> : <Navigate to="/app/sign-in" replace />;
+}
+
+function SignedOut({ children }: { children: ReactNode }) {
+  return useSession() ? <Navigate to="/app" replace /> : children;
+}
+
+function Missing() {
+  const { t } = useTranslation();
+  return (
+    <>
+      <Heading title={t("missing.title")} />
+      <Empty title={t("missing.text")} icon={<Compass className="size-6" />}>
+        <Link to="/app" className={buttonClass("primary", "mt-3")}>
+          {t("missing.home")}
+        </Link>
+      </Empty>
+    </>
+  );
+}
+
+function Crashed() {
+  const error = useRouteError();
+  return (
+    <main className="mx-auto max-w-xl p-8">
+      <Failure error={error} retry={() => location.reload()} />
+    </main>
+  );
+}
+
+const clinical: Role[] = ["patient", "doctor"];
+
+const router = createBrowserRouter([
+  { path: "/", element: <Navigate to="/app" replace /> },
+  {
+    path: "/app",
+    errorElement: <Crashed />,
+    children: [
+      { path: "sign-in", element: <SignedOut><SignIn /></SignedOut> },
+      { path: "register", element: <SignedOut><Register /></SignedOut> },
+      {
+        element: <SignedIn />,
+        children: [
+          { index: true, element: <Home /> },
+          { path: "profile", element: <Profile /> },
+          { path: "reports/:id", element: <For roles={clinical}><Report /></For> },
+          { path: "studies/:id", element: <For roles={clinical}><Study /></For> },
+          { path: "doctors", element: <For roles={["patient"]}><Doctors /></For> },
+          { path: "access", element: <For roles={["patient"]}><Access /></For> },
+          { path: "patients/:id", element: <For roles={["doctor"]}><Chart /></For> },
+          { path: "records", element: <For roles={["doctor"]}><Records /></For> },
+          { path: "manage/:kind", element: <For roles={["staff"]}><Manage /></For> },
+          { path: "partners", element: <For roles={["staff"]}><Partners /></For> },
+          { path: "audit", element: <For roles={["staff"]}><Audit /></For> },
+          { path: "*", element: <Missing /> },
+        ],
+      },
+    ],
+  },
+]);
+
+export function App() {
+  return (
+    <StrictMode>
+      <QueryClientProvider client={queries}>
+        <RouterProvider router={router} />
+      </QueryClientProvider>
+    </StrictMode>
+  );
+}

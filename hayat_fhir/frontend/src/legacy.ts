@@ -1,0 +1,124 @@
+/** The routes of `/api/v1`: people, specializations and medical records in their short form. */
+import { json } from "./server";
+import type { Role } from "./session";
+
+export interface Relative {
+  name?: string;
+  phoneNumber?: string;
+  relativeType?: string;
+}
+
+export interface Patient {
+  id: string;
+  name: string;
+  email: string;
+  phone: string;
+  gender: "Male" | "Female";
+  birthdate: string;
+  IDcard: number | string;
+  currentAddress?: string;
+  relative?: Relative;
+  allergy?: string;
+  bloodType?: "A" | "B" | "O" | "AB" | null;
+}
+
+export interface Specialization {
+  id: string;
+  specialization: string;
+  detail: string;
+}
+
+export interface Doctor {
+  id: string;
+  name: string;
+  email: string;
+  phone: string;
+  gender: "Male" | "Female";
+  specialization: Specialization;
+  specializationDetail: string;
+  background: string;
+  hospital: string;
+  photo: string;
+}
+
+export interface Staff {
+  id: string;
+  name: string;
+  email: string;
+  phone: string;
+  gender: "Male" | "Female";
+  position: string;
+  salary: number;
+}
+
+export interface MedicalRecord {
+  id: string;
+  doctor: { id: string; name: string; photo?: string };
+  patient: { id: string; name: string };
+  date: string;
+  history: string;
+  peDiagnosis: string;
+  illness: string;
+  treatment: string;
+  followUp?: string | null;
+}
+
+export interface Entities {
+  patient: Patient;
+  doctor: Doctor;
+  staff: Staff;
+  specialization: Specialization;
+  medicalRecord: MedicalRecord;
+}
+
+interface Answer<T> {
+  data: T;
+  result?: number;
+}
+
+export async function list<K extends keyof Entities>(kind: K, query: Record<string, string | number> = {}, signal?: AbortSignal): Promise<Entities[K][]> {
+  const parameters = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
+  const answer = await json<Answer<Entities[K][]>>(`/api/v1/${kind}?${parameters.toString()}`, { signal });
+  return answer.data;
+}
+
+export async function get<K extends keyof Entities>(kind: K, id: string, signal?: AbortSignal): Promise<Entities[K]> {
+  return (await json<Answer<Entities[K]>>(`/api/v1/${kind}/${id}`, { signal })).data;
+}
+
+/** Creates (no id) or changes. A doctor's form is multipart, for it may carry a photo. */
+export async function save<K extends keyof Entities>(kind: K, id: string | null, fields: Record<string, unknown>): Promise<void> {
+  const path = id ? `/api/v1/${kind}/${id}` : `/api/v1/${kind}/`;
+  const method = id ? "PUT" : "POST";
+  if (kind === "doctor") {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(fields)) {
+      if (value instanceof File) {
+        if (value.size > 0) form.append(name, value);
+      } else form.append(name, String(value));
+    }
+    await json(path, { method, form });
+  } else await json(path, { method, json: fields });
+}
+
+export async function remove(kind: keyof Entities, id: string): Promise<void> {
+  await json(`/api/v1/${kind}/${id}`, { method: "DELETE" });
+}
+
+/** Signs in: the token, and whose it is. */
+export async function signIn(role: Role, email: string, password: string, code?: string): Promise<{ token: string; id: string; name: string }> {
+  const body = code ? { email, password, code } : { email, password };
+  const { token } = await json<{ token: string }>(`/api/v1/${role}/login`, { method: "POST", json: body, anonymous: true });
+  const headers = { authorization: `Bearer ${token}` };
+  const who = await json<{ id: string; name: string }>("/api/v1/auth/", { headers, anonymous: true });
+  return { token, id: who.id, name: who.name || email };
+}
+
+/** The address of a picture on this site, under whatever name the site was reached. */
+export function photoPath(photo: string | undefined): string | undefined {
+  return photo ? new URL(photo, location.origin).pathname : undefined;
+}
+
+export async function register(fields: Record<string, unknown>): Promise<void> {
+  await json("/api/v1/patient/register", { method: "POST", json: fields, anonymous: true });
+}

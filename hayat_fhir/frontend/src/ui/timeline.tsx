@@ -1,0 +1,170 @@
+import { useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "react-router";
+import type { DiagnosticReport, Encounter, ImagingStudy } from "fhir/r4";
+import clsx from "clsx";
+import { Building2, ClipboardPlus, FileText, ScanLine, Video } from "lucide-react";
+import { conceptText, searchAll, sources } from "../fhir";
+import { useFormat } from "../format";
+import { Badge } from "./controls";
+import { Empty, Loaded } from "./states";
+
+type Kind = "report" | "study" | "encounter";
+
+interface Entry {
+  kind: Kind;
+  id: string;
+  reference: string;
+  date: string;
+  title: string;
+  text: string;
+  source: string | undefined;
+  detail: string;
+}
+
+const looks = {
+  report: { icon: FileText, tone: "bg-brand-soft text-brand-strong" },
+  study: { icon: ScanLine, tone: "bg-info-soft text-info" },
+  encounter: { icon: Video, tone: "bg-warn-soft text-warn" },
+};
+
+/** A patient's reports, studies and encounters, and which hospital each came from. */
+async function history(patient: string, signal: AbortSignal): Promise<Entry[]> {
+  const [origin, reports, studies, encounters] = await Promise.all([
+    sources(patient, signal),
+    searchAll<DiagnosticReport>("DiagnosticReport", { patient }, signal),
+    searchAll<ImagingStudy>("ImagingStudy", { patient }, signal),
+    searchAll<Encounter>("Encounter", { patient }, signal),
+  ]);
+  const entry = (kind: Kind, resource: DiagnosticReport | ImagingStudy | Encounter, rest: Pick<Entry, "date" | "title" | "text" | "detail">): Entry => {
+    const reference = `${resource.resourceType}/${resource.id ?? ""}`;
+    return { kind, id: resource.id ?? "", reference, source: origin.get(reference), ...rest };
+  };
+  const all = [
+    ...reports.map((one) =>
+      entry("report", one, {
+        date: one.effectiveDateTime ?? one.effectivePeriod?.start ?? one.issued ?? "",
+        title: conceptText(one.conclusionCode?.[0]) || conceptText(one.code),
+        text: one.conclusion ?? "",
+        detail: one.performer?.map((who) => who.display ?? "").filter(Boolean).join(", ") ?? "",
+      }),
+    ),
+    ...studies.map((one) =>
+      entry("study", one, {
+        date: one.started ?? "",
+        title: one.description ?? "",
+        text: "",
+        detail: one.modality?.map((coding) => coding.code ?? "").join(", ") ?? "",
+      }),
+    ),
+    ...encounters.map((one) =>
+      entry("encounter", one, {
+        date: one.period?.start ?? "",
+        title: conceptText(one.type?.[0]) || conceptText(one.reasonCode?.[0]),
+        text: "",
+        detail: one.participant?.map((who) => who.individual?.display ?? "").filter(Boolean).join(", ") ?? "",
+      }),
+    ),
+  ];
+  return all.sort((a, b) => b.date.localeCompare(a.date));
+}
+
+export function Timeline({ patient, own }: { patient: string; own: boolean }) {
+  const { t } = useTranslation();
+  const format = useFormat();
+  const [kind, setKind] = useState<Kind | "">("");
+  const query = useQuery({ queryKey: ["history", patient], queryFn: ({ signal }) => history(patient, signal) });
+  return (
+    <Loaded query={query} rows={4}>
+      {(entries) =>
+        entries.length === 0 ? (
+          <Empty title={t("timeline.empty")} icon={<ClipboardPlus className="size-6" />}>
+            {t(own ? "timeline.emptyOwn" : "timeline.emptyDoctor")}
+          </Empty>
+        ) : (
+          <>
+            <div role="group" aria-label={t("timeline.show")} className="mb-5 flex flex-wrap gap-2">
+              {(["", "report", "study", "encounter"] as const).map((one) => (
+                <button
+                  key={one}
+                  type="button"
+                  aria-pressed={kind === one}
+                  onClick={() => setKind(one)}
+                  className={clsx(
+                    "min-h-9 rounded-full border px-4 text-sm",
+                    kind === one ? "border-brand bg-brand-soft font-medium text-brand-strong" : "border-line bg-surface text-muted hover:text-ink",
+                  )}
+                >
+                  {t(one ? `timeline.${one}s` : "timeline.all")}{" "}
+                  <span className="tabular-nums">{format.number(one ? entries.filter((entry) => entry.kind === one).length : entries.length)}</span>
+                </button>
+              ))}
+            </div>
+            <Entries entries={entries.filter((entry) => !kind || entry.kind === kind)} />
+          </>
+        )
+      }
+    </Loaded>
+  );
+}
+
+function Entries({ entries }: { entries: Entry[] }) {
+  const { t } = useTranslation();
+  const format = useFormat();
+  const years = useMemo(() => [...Map.groupBy(entries, (entry) => entry.date.slice(0, 4)).entries()], [entries]);
+  return years.map(([year, members]) => (
+    <section key={year} aria-label={year || t("timeline.undated")} className="mb-8">
+      <h2 className="mb-3 text-sm font-semibold text-muted">{year || t("timeline.undated")}</h2>
+      <ol className="relative flex flex-col gap-3 border-s-2 border-line ps-5 sm:ps-7">
+        {members.map((entry) => (
+          <TimelineEntry key={entry.reference} entry={entry} date={format.date(entry.date)} />
+        ))}
+      </ol>
+    </section>
+  ));
+}
+
+function TimelineEntry({ entry, date }: { entry: Entry; date: string }) {
+  const { t } = useTranslation();
+  const { icon: Icon, tone } = looks[entry.kind];
+  const target = entry.kind === "report" ? `/app/reports/${entry.id}` : entry.kind === "study" ? `/app/studies/${entry.id}` : null;
+  const title = entry.title || t(`timeline.${entry.kind}`);
+  return (
+    <li className="relative">
+      <span className={clsx("absolute -start-[2.375rem] top-4 hidden size-8 place-items-center rounded-full ring-4 ring-canvas sm:-start-[2.8rem] sm:grid", tone)} aria-hidden>
+        <Icon className="size-4" />
+      </span>
+      <article className="card relative flex flex-col gap-1.5 p-4 transition-colors has-[a:hover]:border-brand sm:p-5">
+        <div className="flex flex-wrap items-center gap-x-3 gap-y-1 text-xs text-muted">
+          <span className={clsx("grid size-6 place-items-center rounded-full sm:hidden", tone)} aria-hidden>
+            <Icon className="size-3.5" />
+          </span>
+          <time dateTime={entry.date}>{date}</time>
+          <span>{t(`timeline.${entry.kind}`)}</span>
+          <span className="ms-auto">
+            {entry.source ? (
+              <Badge tone="info">
+                <Building2 className="size-3.5" aria-hidden />
+                {entry.source}
+              </Badge>
+            ) : (
+              <Badge>{t("timeline.here")}</Badge>
+            )}
+          </span>
+        </div>
+        <h3 className="font-semibold">
+          {target ? (
+            <Link to={target} className="after:absolute after:inset-0 after:rounded-card">
+              {title}
+            </Link>
+          ) : (
+            title
+          )}
+        </h3>
+        {entry.text && <p className="line-clamp-2 text-sm text-muted">{entry.text}</p>}
+        {entry.detail && <p className="text-sm text-muted">{entry.detail}</p>}
+      </article>
+    </li>
+  );
+}

@@ -1,0 +1,94 @@
+"""Every page, light and dark, in English and Arabic, wide and narrow: axe finds nothing, and nothing overflows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .conftest import Hospital, Open, Person
+
+_AXE = Path(__file__).parents[2] / "hayat_fhir" / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_PAGES = {
+    "nobody": ["/app/sign-in", "/app/register"],
+    "patient": ["/app", "/app/doctors", "/app/access", "/app/profile", "report", "/app/nothing-here"],
+    "doctor": ["/app", "chart", "chart?tab=problems", "chart?tab=measurements", "report", "study", "/app/records"],
+    "staff": [
+        *("/app", "/app/manage/patient", "/app/manage/doctor", "/app/manage/staff", "/app/manage/specialization"),
+        *("/app/partners", "/app/audit", "/app/profile"),
+    ],
+}
+
+
+def _person(hospital: Hospital, role: str) -> Person | None:
+    return {"patient": hospital.patient, "doctor": hospital.doctor, "staff": hospital.staff}.get(role)
+
+
+def _path(hospital: Hospital, page: str) -> str:
+    with hospital.http(hospital.patient) as http:
+        found = http.get("/fhir/DiagnosticReport", params={"patient": hospital.patient.id, "_count": 1}).json()
+    name, mark, rest = page.partition("?")
+    addresses = {
+        "chart": f"/app/patients/{hospital.patient.id}",
+        "study": f"/app/studies/{hospital.studies['CT']}",
+        "report": f"/app/reports/{found['entry'][0]['resource']['id']}",
+    }
+    return addresses.get(name, name) + mark + rest
+
+
+def _settled(page: Page) -> None:
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("[aria-label='Loading'], [aria-label='جارٍ التحميل']")).to_have_count(0)
+    page.wait_for_load_state("networkidle")
+
+
+@pytest.mark.parametrize(("theme", "locale"), [("light", "en-GB"), ("dark", "en-GB"), ("light", "ar"), ("dark", "ar")])
+@pytest.mark.parametrize("role", _PAGES)
+def test_axe_finds_nothing(open_page: Open, hospital: Hospital, role: str, theme: str, locale: str) -> None:
+    """WCAG 2.2 AA and axe's best practices; the page is written in the right direction, and fits a phone."""
+    options = {"locale": locale, "color_scheme": theme, "viewport": {"width": 390, "height": 844}}
+    page = open_page("/app", _person(hospital, role), **options)
+    found = []
+    for name in _PAGES[role]:
+        page.goto(_path(hospital, name))
+        _settled(page)
+        assert page.evaluate("[document.documentElement.dir, document.documentElement.dataset.theme]") == [
+            "rtl" if locale == "ar" else "ltr",
+            theme,
+        ]
+        if page.evaluate("document.documentElement.scrollWidth") > 390:
+            found.append(f"{name}: wider than the window")
+        page.evaluate(_AXE.read_text())
+        results = page.evaluate("rules => axe.run(document, {runOnly: rules})", _RULES)
+        for one in results["violations"]:
+            found += [f"{name}: {one['id']}: {node['html'][:200]}" for node in one["nodes"]]
+    assert found == []
+
+
+def test_a_dialog_holds_the_focus_and_gives_it_back(open_page: Open, hospital: Hospital) -> None:
+    """By keyboard alone: open, the first field has the focus, Escape returns to the button."""
+    page = open_page(f"/app/patients/{hospital.patient.id}", hospital.doctor)
+    button = page.get_by_role("button", name="Write record")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.closest('[role=dialog]') !== null")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(button).to_be_focused()
+
+
+def test_language_and_theme_change_at_once(open_page: Open) -> None:
+    """Without a reload, and without a trace in the browser's storage."""
+    page = open_page("/app/sign-in")
+    page.get_by_role("button", name="Language").click()
+    page.get_by_role("menuitem", name="العربية").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("تسجيل الدخول")
+    assert page.evaluate("document.documentElement.dir") == "rtl"
+    page.get_by_role("button", name="ألوان داكنة").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.evaluate("localStorage.length + sessionStorage.length") == 0
