@@ -60,6 +60,7 @@ from hayat_fhir.store.consultations import Consultations as ConsultationRows
 from hayat_fhir.store.database import Database, connect
 from hayat_fhir.store.ended_tokens import EndedTokens
 from hayat_fhir.store.grants import Grants
+from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.instances import Instances
 from hayat_fhir.store.mongod import EmbeddedMongod, attach
 from hayat_fhir.store.outbox import Outbox
@@ -239,7 +240,7 @@ def _built(
             fhir=client,
             imaging=ImageDelivery(instances, blobs, settings.ae_title),
         ),
-        projection=_projection(settings, mappings, instances, interactions, conditional),
+        projection=_projection(settings, mappings, instances, interactions, conditional, ImagingStudyRows(database)),
         retrieval=Retrieval(instances, blobs, resources, policy, auditing),
         registration=Registration(
             interactions, accounts, partners, people, settings.own_patient_id_system, authorization
@@ -271,11 +272,12 @@ def _projection(
     instances: Instances,
     interactions: Interactions,
     conditional: Conditional,
+    rows: ImagingStudyRows,
 ) -> Projection:
     mappers = mappings.tables
     zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
     builder = ImagingStudies(mappers["dicom/imaging_study"], mappers["dicom/patient"], settings.site_url, zone)
-    return Projection(instances, interactions, conditional, builder, settings.study_quiet_seconds)
+    return Projection(instances, interactions, conditional, builder, rows, settings.study_quiet_seconds)
 
 
 def check_definitions(loaded: Definitions) -> Mappings:

@@ -23,6 +23,7 @@ from hayat_fhir.child_process import ask_for_company, limit_memory
 from hayat_fhir.dimse.acceptor import Limits
 from hayat_fhir.dimse.door import Door, DoorOptions
 from hayat_fhir.dimse.peers import Peers
+from hayat_fhir.dimse.query_retrieve import query_retrieve
 from hayat_fhir.dimse.storage import Storage
 from hayat_fhir.dimse.tls import server_context
 from hayat_fhir.dimse.verification import verification
@@ -135,7 +136,8 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
         (row for row in loaded.search_parameters if row["base"] in {"AuditEvent", "Resource"}), ["AuditEvent"]
     )
     indexer = Indexer(parameters, loaded.compartments, settings.fhir_url)
-    bridge = _AuditBridge(asyncio.get_running_loop(), Auditing(log, indexer, settings.site_name))
+    auditing = Auditing(log, indexer, settings.site_name)
+    bridge = _AuditBridge(asyncio.get_running_loop(), auditing)
     instances = IncomingInstances(sync_database)
     blobs = Blobs(settings.data_dir / "blobs", settings.disk_reserve_mb << 20)
     await asyncio.to_thread(instances.prepare)
@@ -151,6 +153,7 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
         [
             verification(loaded.dicom),
             Storage(Ingest(instances, blobs, bridge.quarantined), figures).service(loaded.dicom),
+            *query_retrieve(loaded.dicom, database, auditing, asyncio.get_running_loop()),
         ],
         bridge.refused,
         bridge.transferred,

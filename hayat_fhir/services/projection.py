@@ -18,8 +18,10 @@ from hayat_fhir.errors import Conflict, Refusal, Unavailable
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.history_bundle import escaped
+from hayat_fhir.services.imaging_rows import imaging_study_row
 from hayat_fhir.services.imaging_study import STUDY_SYSTEM, ImagingStudies
 from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.instances import Instance, Instances
 from hayat_fhir.store.records import Stored
 
@@ -38,6 +40,7 @@ class Projection:
         interactions: Interactions,
         conditional: Conditional,
         builder: ImagingStudies,
+        rows: ImagingStudyRows,
         quiet_seconds: float,
     ) -> None:
         self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.imaging")
@@ -45,6 +48,7 @@ class Projection:
         self._interactions = interactions
         self._conditional = conditional
         self._builder = builder
+        self._rows = rows
         self._quiet = timedelta(seconds=quiet_seconds)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -97,6 +101,7 @@ class Projection:
                 stored = await self._write(caller, resource, existing, contested=contested)
             except Conflict:
                 continue
+            await self._rows.put(imaging_study_row(instances, stored))
             await self._instances.projected(instances, stored.id)
             return stored
         raise Conflict("others kept changing the same imaging study")

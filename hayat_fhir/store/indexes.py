@@ -48,6 +48,12 @@ _SITE_INDEXES: dict[str, list[IndexModel]] = {
         IndexModel("doctor.account", unique=True, partialFilterExpression={"open": True}),
         IndexModel("patient.account", unique=True, partialFilterExpression={"open": True}),
     ],
+    "imaging_studies": [
+        IndexModel([("keys", 1), ("date", -1)], name="keys"),
+        IndexModel([("marks", 1), ("date", -1)], name="marks"),
+        IndexModel([("marks", 1), ("patient", 1), ("date", 1)], name="patients"),
+        IndexModel("imaging_study"),
+    ],
     "outbox": [
         IndexModel([("kind", 1), ("key", 1)], unique=True, partialFilterExpression={"unfinished": True}),
         IndexModel("due", partialFilterExpression={"unfinished": True}),
