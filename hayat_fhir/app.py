@@ -45,6 +45,7 @@ from hayat_fhir.services.password_hashing import PasswordHashing
 from hayat_fhir.services.people import People
 from hayat_fhir.services.presence import Presence
 from hayat_fhir.services.projection import Projection
+from hayat_fhir.services.recordings import Recordings
 from hayat_fhir.services.registration import Registration
 from hayat_fhir.services.retrieval import Retrieval
 from hayat_fhir.services.searching import Searching
@@ -104,6 +105,7 @@ class Site:
     presence: Presence
     consultations: Consultations
     notifications: Notifications
+    recordings: Recordings
     peers: PeerIds
 
 
@@ -262,6 +264,14 @@ def _built(
         presence=presence,
         consultations=Consultations(ConsultationRows(database), tickets, presence, interactions, auditing, peers),
         notifications=Notifications(policy, resources),
+        recordings=Recordings(
+            ConsultationRows(database),
+            interactions,
+            peers,
+            settings.data_dir / "recordings",
+            keys.secret("recordings"),
+            settings.site_url,
+        ),
         peers=peers,
     )
 

@@ -92,6 +92,7 @@ def _realtime(site: Site) -> realtime.Realtime:
         consultations=site.consultations,
         signals=Signals(site.database),
         notifications=site.notifications,
+        recordings=site.recordings,
         peers=site.peers,
         database=site.database,
     )

@@ -19,6 +19,7 @@ from hayat_fhir.realtime.device_check import DeviceCheck
 from hayat_fhir.realtime.directory import Directory
 from hayat_fhir.realtime.ice import IceServers
 from hayat_fhir.realtime.media import MediaProcesses
+from hayat_fhir.realtime.recording import Recorders
 from hayat_fhir.realtime.routes import Routes
 from hayat_fhir.realtime.signalling import Signalling
 from hayat_fhir.realtime.sockets import LONGEST, Sockets
@@ -28,6 +29,7 @@ from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.consultations import Consultations
 from hayat_fhir.services.notifications import CRITERIA, Notification, Notifications
 from hayat_fhir.services.presence import Presence
+from hayat_fhir.services.recordings import Recordings
 from hayat_fhir.store.changes import Changes, Written
 from hayat_fhir.store.consultations import CONSULTATIONS, consultation
 from hayat_fhir.store.database import Database
@@ -49,6 +51,7 @@ class Services:
     consultations: Consultations
     signals: Signals
     notifications: Notifications
+    recordings: Recordings
     peers: PeerIds
     database: Database
 
@@ -66,8 +69,17 @@ class Realtime:
         self._signalling = Signalling(
             services.presence, services.consultations, services.signals, services.peers, list(origins)
         )
-        routes = Routes(services.authentication, services.consultations, self._directory, ice)
-        check = DeviceCheck(services.authentication, MediaProcesses(media_processes), ice)
+        processes = MediaProcesses(media_processes)
+        self._recorders = Recorders(services.recordings, self._signalling, services.presence, processes, ice)
+        routes = Routes(
+            services.authentication,
+            services.consultations,
+            self._directory,
+            ice,
+            services.recordings,
+            self._recorders,
+        )
+        check = DeviceCheck(services.authentication, processes, ice)
         self.applications: Mapping[str, Application] = {
             "socket.io": self._sockets.application,
             "peerjs": self._signalling.application,
@@ -87,6 +99,7 @@ class Realtime:
         try:
             yield
         finally:
+            await self._recorders.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -116,6 +129,7 @@ class Realtime:
             case "consultations" if written.document is not None:
                 changed = consultation(written.document)
                 await self._calls.changed(changed)
+                self._recorders.changed(changed)
                 if not changed.is_open:
                     await self._signalling.close_consultation(changed.id)
             case "signals" if written.document is not None:

@@ -74,6 +74,11 @@ class MediaProcesses:
         self._most = most
         self._running = 0
 
+    @property
+    def free(self) -> bool:
+        """Whether another one may be started."""
+        return self._running < self._most
+
     @asynccontextmanager
     async def one(self) -> AsyncIterator[MediaProcess]:
         """A media process for as long as the block runs.

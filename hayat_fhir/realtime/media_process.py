@@ -35,7 +35,7 @@ class Media:
 
     def __init__(self) -> None:
         self._connections: dict[str, RTCPeerConnection] = {}
-        self._recorders: dict[str, tuple[MediaRecorder, Sealed, str]] = {}
+        self._recorders: dict[str, tuple[MediaRecorder, Sealed]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def obey(self, order: dict[str, Any]) -> None:
@@ -49,14 +49,15 @@ class Media:
                 await self._candidate(order)
             case "stop":
                 await self.stop()
+                tell({"told": "stopped"})
 
     async def stop(self) -> None:
         """End all connections, and finish the files."""
-        for recorder, sealed, name in self._recorders.values():
+        for peer, (recorder, sealed) in self._recorders.items():
             with contextlib.suppress(Exception):  # a recorder without a frame has nothing to finish
                 await recorder.stop()
             sealed.close()
-            tell({"told": "recorded", "name": name, "size": sealed.size, "hash": sealed.digest})
+            tell({"told": "recorded", "peer": peer, "size": sealed.size, "hash": sealed.digest})
         self._recorders.clear()
         for connection in self._connections.values():
             await connection.close()
@@ -85,7 +86,7 @@ class Media:
         connection = self._connection(order)
         sealed = Sealed(Path(order["path"]), b64decode(order["key"]), b64decode(order["salt"]))
         recorder = MediaRecorder(sealed, format="webm")
-        self._recorders[order["peer"]] = (recorder, sealed, order["name"])
+        self._recorders[order["peer"]] = (recorder, sealed)
         connection.on("track", recorder.addTrack)
         await self._answer(connection, order)
         await recorder.start()

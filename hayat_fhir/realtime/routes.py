@@ -10,19 +10,21 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from hayat_fhir.errors import Forbidden, InvalidRequest, Refusal, TooLarge, Unauthenticated
+from hayat_fhir.errors import Forbidden, InvalidRequest, Refusal, Throttled, TooLarge, Unauthenticated
 from hayat_fhir.fhir.json import serialize
 from hayat_fhir.fhir.outcomes import operation_outcome
 from hayat_fhir.realtime.allowance import Application
 from hayat_fhir.realtime.directory import Directory
 from hayat_fhir.realtime.ice import IceServers
+from hayat_fhir.realtime.recording import Recorders
 from hayat_fhir.realtime.views import view
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.consultations import Consultations
+from hayat_fhir.services.recordings import CONTENT_TYPE, Recordings
 from hayat_fhir.store.tickets import SECONDS
 
 _LONGEST = 8 * 1024
@@ -34,12 +36,20 @@ class Routes:
     """The handlers."""
 
     def __init__(
-        self, authentication: Authentication, consultations: Consultations, directory: Directory, ice: IceServers
+        self,
+        authentication: Authentication,
+        consultations: Consultations,
+        directory: Directory,
+        ice: IceServers,
+        recordings: Recordings,
+        recorders: Recorders,
     ) -> None:
         self._authentication = authentication
         self._consultations = consultations
         self._directory = directory
         self._ice = ice
+        self._recordings = recordings
+        self._recorders = recorders
 
     def application(self, origins: Sequence[str], further: Sequence[BaseRoute] = ()) -> Application:
         """The door at ``/realtime``, with further routes beside these."""
@@ -61,6 +71,7 @@ class Routes:
                 }.items()
             ),
             Route("/realtime/tickets", self._as(self._ticket), methods=["POST"]),
+            Route("/realtime/recordings/{id}/{number:int}", self._recording, methods=["GET"]),
             *further,
         ]
         cors = Middleware(
@@ -118,7 +129,17 @@ class Routes:
         agrees = (await _body(request, "agree")).get("agree")
         if not isinstance(agrees, bool):
             raise InvalidRequest("agree is true or false", code="structure", expression=["agree"])
-        return 200, view(await self._consultations.agree(caller, request.path_params["id"], agrees=agrees))
+        if agrees and not self._recorders.free:
+            raise Throttled("no recorder is free")
+        consultation = await self._consultations.agree(caller, request.path_params["id"], agrees=agrees)
+        self._recorders.agreed(consultation)
+        return 200, view(consultation)
+
+    async def _recording(self, request: Request) -> Response:
+        caller = await caller_of(self._authentication, request)
+        names = request.path_params
+        size, chunks = await self._recordings.read(caller, names["id"], names["number"])
+        return StreamingResponse(chunks, headers={"content-length": str(size)}, media_type=CONTENT_TYPE)
 
     async def _ticket(self, request: Request, caller: Caller) -> tuple[int, dict[str, Any]]:
         body = await _body(request, "consultation", "peer")

@@ -127,7 +127,7 @@ class Consultations:
         for late in await self._rows.overdue(RING, EMPTY):
             if late.state == "ringing":
                 await self._rows.move(late.id, ("ringing",), "missed", {"ended": _now()})
-            elif not self._presence.in_room(late.id):
+            elif not any(one.account in late.accounts for one in self._presence.in_room(late.id)):
                 values = {"ended": late.seen or _now(), "recorder": None}
                 ended = await self._rows.move(late.id, ("active",), "ended", values)
                 if ended is not None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from hayat_fhir.errors import Unavailable
+from hayat_fhir.security.callers import Role
 from hayat_fhir.store.presence import Connected, PresenceRows
 
 Listener = Callable[[Connected | None, Connected | None], None]
@@ -43,8 +44,12 @@ class Presence:
         return [one for one in self._known.values() if one.consultation == consultation]
 
     def rooms(self) -> set[str]:
-        """The consultations in whose rooms connections of this process are."""
-        return {one.consultation for one in self._own.values() if one.consultation is not None}
+        """The consultations in whose rooms people are who are connected to this process."""
+        return {
+            one.consultation
+            for one in self._own.values()
+            if one.consultation is not None and one.role in {Role.DOCTOR, Role.PATIENT}
+        }
 
     def is_busy(self, account: str) -> bool:
         """Whether an account is in a consultation's room."""

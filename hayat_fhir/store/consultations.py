@@ -62,6 +62,11 @@ class Consultation:
         return (self.doctor, self.patient, *self.invited)
 
     @property
+    def accounts(self) -> frozenset[str]:
+        """The members' accounts."""
+        return frozenset(member.account for member in self.members)
+
+    @property
     def is_open(self) -> bool:
         """Whether it rings or runs."""
         return self.state in OPEN
