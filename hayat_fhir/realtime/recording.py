@@ -28,7 +28,7 @@ _LOG = structlog.get_logger("hayat_fhir.realtime")
 
 @dataclass(slots=True)
 class _Recording:
-    """One that runs here. ``calls``: of each part the caller's peer id and connection id; ``sides``: the caller's role."""
+    """One that runs here. ``calls``: of each part its peer id and connection id; ``sides``: the roles."""
 
     consultation: Consultation
     ticket: Ticket
