@@ -146,14 +146,23 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
         asyncio.create_task(_reconcile(blobs, instances, figures)),
         asyncio.create_task(_publish(partial(figures.publish, sync_database))),
     ]
+    known = Peers(lambda: peers(sync_database))
     door = Door(
         _options(settings, supervised=listening is not None),
         listening or listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port),
-        Peers(lambda: peers(sync_database)),
+        known,
         [
             verification(loaded.dicom),
             Storage(Ingest(instances, blobs, bridge.quarantined), figures).service(loaded.dicom),
-            *query_retrieve(loaded.dicom, database, auditing, asyncio.get_running_loop()),
+            *query_retrieve(
+                loaded.dicom,
+                database,
+                auditing,
+                blobs,
+                known.get,
+                settings.ae_title,
+                asyncio.get_running_loop(),
+            ),
         ],
         bridge.refused,
         bridge.transferred,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -48,11 +48,16 @@ class StoreHandler(Protocol):
         """It has arrived; the status to answer."""
 
 
+RequestHandler = Callable[["DoorAssociation", Any, PresentationContext], None]
+"""Answers one message of pynetdicom's, which came in this context."""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What all associations of a door have in common.
 
-    ``context_for``: what is offered for an abstract syntax; ``handlers``: of pynetdicom's events; ``admit``: the peer
+    ``context_for``: what is offered for an abstract syntax; ``handlers``: of pynetdicom's events; ``requests``:
+    of messages by their type and abstract syntax, answered without pynetdicom; ``admit``: the peer
     with this AE title, if it may associate over the connection; ``enter``: whether there is room for one more.
     """
 
@@ -62,6 +67,7 @@ class Terms:
     pdu_seconds: float
     context_for: Callable[[str], PresentationContext | None]
     handlers: Sequence[tuple[Any, Callable[[Any], Any]]]
+    requests: Mapping[tuple[str, str], RequestHandler]
     store: StoreHandler | None
     admit: Callable[[str, DoorAssociation], Partner | None]
     enter: Callable[[DoorAssociation], bool]
@@ -132,7 +138,14 @@ class DoorAssociation(Association):  # type: ignore[misc]
 
     def _serve_request(self, msg: Any, context_id: int) -> None:  # noqa: ANN401 - pynetdicom's messages, or ours
         if not isinstance(msg, StoreMessage):
-            super()._serve_request(msg, context_id)
+            context = self._accepted_cx.get(context_id)
+            answer = self.terms.requests.get((msg.msg_type, str(context.abstract_syntax))) if context else None
+            if answer is None or not msg.is_valid_request:
+                super()._serve_request(msg, context_id)
+                return
+            self.dimse.cancel_req.clear()
+            answer(self, msg, context)
+            self.dimse.cancel_req.clear()
         elif self.terms.store is not None:
             status = self.terms.store.take(msg.sink, self.peer)
             self.images += 1

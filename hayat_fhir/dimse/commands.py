@@ -6,7 +6,7 @@ PS3.7 6.3 (structure), 9.3.1 (C-STORE), annex E (elements).
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from hayat_fhir.errors import InvalidRequest
@@ -15,6 +15,9 @@ COMMAND_FIELD, DATA_SET_TYPE = 0x0100, 0x0800
 NO_DATA_SET = b"\x01\x01"
 C_STORE_RQ = b"\x01\x00"
 _C_STORE_RSP = b"\x01\x80"
+_HAS_DATA_SET = b"\x00\x00"
+_PRIORITY, _ORIGINATOR, _ORIGINATOR_MESSAGE_ID = 0x0700, 0x1030, 0x1031
+_MEDIUM = b"\x00\x00"
 _GROUP_LENGTH, _AFFECTED_CLASS, _AFFECTED_INSTANCE = 0x0000, 0x0002, 0x1000
 _MESSAGE_ID, _RESPONDED_TO, _STATUS = 0x0110, 0x0120, 0x0900
 _P_DATA_TF = 0x04
@@ -69,7 +72,8 @@ def store_request(command: Mapping[int, bytes]) -> StoreRequest:
 
 def store_response(request: StoreRequest, context_id: int, status: int) -> bytes:
     """The P-DATA-TF PDU with the C-STORE-RSP."""
-    command = b"".join(
+    return _pdu(
+        context_id,
         (
             _element(_AFFECTED_CLASS, _padded(request.sop_class)),
             _element(COMMAND_FIELD, _C_STORE_RSP),
@@ -77,8 +81,34 @@ def store_response(request: StoreRequest, context_id: int, status: int) -> bytes
             _element(DATA_SET_TYPE, NO_DATA_SET),
             _element(_STATUS, struct.pack("<H", status)),
             _element(_AFFECTED_INSTANCE, _padded(request.sop_instance)),
-        )
+        ),
     )
+
+
+def store_command(request: StoreRequest, context_id: int, originator: tuple[str, int] | None = None) -> bytes:
+    """The P-DATA-TF PDU with the command of a C-STORE-RQ, whose data set follows.
+
+    ``originator``: the AE title and message id of the C-MOVE that it is a part of.
+    """
+    elements = [
+        _element(_AFFECTED_CLASS, _padded(request.sop_class)),
+        _element(COMMAND_FIELD, C_STORE_RQ),
+        _element(_MESSAGE_ID, struct.pack("<H", request.message_id)),
+        _element(_PRIORITY, _MEDIUM),
+        _element(DATA_SET_TYPE, _HAS_DATA_SET),
+        _element(_AFFECTED_INSTANCE, _padded(request.sop_instance)),
+    ]
+    if originator is not None:
+        title = originator[0].encode("ascii", "replace")
+        elements += [
+            _element(_ORIGINATOR, title + b" " * (len(title) % 2)),
+            _element(_ORIGINATOR_MESSAGE_ID, struct.pack("<H", originator[1])),
+        ]
+    return _pdu(context_id, elements)
+
+
+def _pdu(context_id: int, elements: Iterable[bytes]) -> bytes:
+    command = b"".join(elements)
     command = _element(_GROUP_LENGTH, struct.pack("<L", len(command))) + command
     length = len(command) + 2
     return struct.pack(">BBLLBB", _P_DATA_TF, 0, length + 4, length, context_id, _LAST_COMMAND) + command

@@ -103,6 +103,12 @@ class Door:
             pdu_seconds=options.limits.pdu_seconds,
             context_for=lambda abstract_syntax: contexts.get(abstract_syntax) or self._private(abstract_syntax),
             handlers=self._dispatching(),
+            requests={
+                (kind, str(context.abstract_syntax)): answer
+                for service in self._services
+                for kind, answer in service.requests.items()
+                for context in service.contexts
+            },
             store=next((service.store for service in self._services if service.store is not None), None),
             admit=self._admit,
             enter=self._enter,

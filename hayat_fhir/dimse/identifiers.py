@@ -6,7 +6,7 @@ PS3.4 C.4.1.1.3, https://dicom.nema.org/medical/dicom/current/output/html/part04
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydicom.charset import convert_encodings
@@ -24,8 +24,8 @@ _MOST_KEYS = 512
 _LONGEST_COMMENT = 64
 
 
-def received(read: Any, top: Level) -> tuple[Query, Dataset]:  # noqa: ANN401 - pynetdicom's event
-    """The query of an event, in the information model that begins at this level, and the data set that it is.
+def received(read: Callable[[], Dataset], top: Level) -> tuple[Query, Dataset]:
+    """The query that ``read`` decodes, in the information model that begins at this level, and its data set.
 
     Raises:
         InvalidRequest: It cannot be read, or is no query of this model.
@@ -34,7 +34,7 @@ def received(read: Any, top: Level) -> tuple[Query, Dataset]:  # noqa: ANN401 - 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            identifier: Dataset = read.identifier
+            identifier = read()
             identifier.decode()
             elements = {
                 str(element.keyword): (f"{element.tag:08X}", str(element.VR), element.value)

@@ -70,7 +70,7 @@ class FindProvider:
             yield refused(refusal), None
 
     def _answers(self, event: Event, peer: Partner) -> Iterator[tuple[Dataset | int, Dataset | None]]:
-        asked, identifier = received(event, top_of(str(event.context.abstract_syntax)))
+        asked, identifier = received(lambda: event.identifier, top_of(str(event.context.abstract_syntax)))
         pending = _PENDING if is_understood(asked, identifier) else _PENDING_UNSUPPORTED
         caller = self._loop.wait(_caller(self._known_as, peer, event.assoc.address))
         ae_title = str(event.assoc.acceptor.ae_title).strip()

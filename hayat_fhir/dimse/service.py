@@ -6,12 +6,12 @@ PS3.4 (service classes), PS3.7 (messages). The abstract and transfer syntaxes st
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pynetdicom.presentation import PresentationContext, build_context
 
-from hayat_fhir.dimse.association import DoorAssociation, StoreHandler
+from hayat_fhir.dimse.association import DoorAssociation, RequestHandler, StoreHandler
 from hayat_fhir.store.partners import Partner
 
 Event = Any
@@ -35,6 +35,8 @@ class Service:
     store: StoreHandler | None = None
     private: Callable[[str], PresentationContext | None] | None = None
     """What is offered for an abstract syntax of which this service has no context, such as a vendor's own."""
+    requests: Mapping[str, RequestHandler] = field(default_factory=dict)
+    """Answers messages of these types (``C-MOVE``) all by itself, where pynetdicom would decode what is sent."""
     ended: Callable[[DoorAssociation], None] | None = None
 
 

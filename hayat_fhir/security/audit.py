@@ -68,6 +68,7 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "token": _dicom("110114", "User Authentication", "E", {"system": _IHE, "code": "ITI-71"}),
         "query": _dicom("110112", "Query", "E"),
         "instances-transferring": _dicom("110102", "Begin Transferring DICOM Instances", "E"),
+        "instances-sent": _dicom("110104", "DICOM Instances Transferred", "R"),
         "instances-transferred": _dicom("110104", "DICOM Instances Transferred", "C"),
         "instances-accessed": _dicom("110103", "DICOM Instances Accessed", "R"),
         "association-refused": _alert("110126", "Node Authentication"),
@@ -77,7 +78,9 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
 )
 """What each kind of access is: type, subtype and action."""
 
-_READING = frozenset({"read", "vread", "history-instance", "instances-accessed", "instances-transferring"})
+_READING = frozenset(
+    {"read", "vread", "history-instance", "instances-accessed", "instances-transferring", "instances-sent"}
+)
 """What BALP sees as flowing from the server to the client; anything else flows from the client to the server."""
 
 _SENDING = frozenset({"export", "disclosure"})

@@ -19,6 +19,7 @@ from hayat_fhir.app import Site, open_site
 from hayat_fhir.dimse.query_retrieve import query_retrieve
 from hayat_fhir.services.registration import PartnerDetails
 from hayat_fhir.settings import Settings
+from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.grants import Grants
 from hayat_fhir.store.partners import Partner
 
@@ -71,7 +72,14 @@ async def opened_gateway(mongodb_url: str, database_name: str, folder: Path, **o
     async with open_site(settings, database_name) as site:
         peers: list[Partner] = []
         services = query_retrieve(
-            site.definitions.dicom, site.database, site.auditing, asyncio.get_running_loop(), **options
+            site.definitions.dicom,
+            site.database,
+            site.auditing,
+            Blobs(folder / "blobs"),
+            lambda title: next((peer for peer in peers if peer.ae_title == title), None),
+            "HAYAT",
+            asyncio.get_running_loop(),
+            **options,
         )
         with opened(mongodb_url, database_name, folder / "blobs", peers=peers, services=services) as door:
             gateway = Gateway(site, door, peers)
