@@ -26,6 +26,8 @@ from hayat_fhir.realtime.ice import IceServers
 from hayat_fhir.rest import application
 from hayat_fhir.rest.messages import Application
 from hayat_fhir.security.callers import Role
+from hayat_fhir.services.relaying import Relaying
+from hayat_fhir.store.consultations import Consultations as ConsultationRows
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.figures import SiteFigures
 from hayat_fhir.store.signals import Signals
@@ -93,6 +95,7 @@ def _realtime(site: Site) -> realtime.Realtime:
         signals=Signals(site.database),
         notifications=site.notifications,
         recordings=site.recordings,
+        relaying=Relaying(site.consultations, ConsultationRows(site.database), site.peers),
         peers=site.peers,
         database=site.database,
     )

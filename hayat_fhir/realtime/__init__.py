@@ -36,9 +36,9 @@ server sends          payload
 ===================== =================================================================================================
 
 **JSON routes**, ``Authorization: Bearer``. A consultation is ``{id, encounter, state, doctor: {id, name},
-patient: {id, name}, invited: [Practitioner id], created, started, ended, recording: {state, agreed: [role], peer}}``;
-its ``state`` is ``ringing``, ``active``, ``ended``, ``declined``, ``cancelled`` or ``missed`` (not answered in 60 s);
-``encounter`` is ``Encounter/<id>`` once it is active: what is written during the consultation refers to it.
+patient: {id, name}, invited: [Practitioner id], created, started, ended, relay, recording: {state, agreed: [role],
+peer}}``; its ``state`` is ``ringing``, ``active``, ``ended``, ``declined``, ``cancelled`` or ``missed`` (not answered
+in 60 s); ``encounter`` is ``Encounter/<id>`` once it is active: what is written during the consultation refers to it.
 
 ====================================================== ================================================================
 ``GET /realtime/presence``                             ``{online: [Practitioner id]}``
@@ -50,6 +50,7 @@ its ``state`` is ``ringing``, ``active``, ``ended``, ``declined``, ``cancelled``
 ``POST /realtime/consultations/{id}/end``              by either; a ringing one is cancelled
 ``POST /realtime/consultations/{id}/invite``           ``{doctor: id}`` by the doctor: a further doctor may join
 ``POST /realtime/consultations/{id}/recording``        ``{agree: true|false}``; runs while doctor and patient agree
+``POST /realtime/consultations/{id}/relay``            last resort: the consultation, with ``relay`` set; 429: none free
 ``POST /realtime/tickets``                             ``{consultation: id}``: ``{peer, token, seconds, ice: {..}}``
 ``GET /realtime/recordings/{DocumentReference id}/{n}`` the n-th attachment of a recording, decrypted
 ====================================================== ================================================================
@@ -58,7 +59,8 @@ its ``state`` is ``ringing``, ``active``, ``ended``, ``declined``, ``cancelled``
 ticket.token, config: ticket.ice})``. A ticket is good for one connection within 60 s. After a cut
 socket: a new ticket with ``{consultation, peer}`` for the same id, then ``peer.options.token = token;
 peer.reconnect()``. Only members of the same consultation reach one another. While ``recording.state`` is ``on``, call
-``recording.peer`` with the local stream.
+``recording.peer`` with the local stream. Where two sides do not reach each other, also not by TURN, either asks for a
+relay; both are told of it by ``consultation``, call ``relay`` with the local stream, and get the other's stream back.
 
 **Device check**, WebSocket ``/realtime/device-check``: send ``{token}``, then ``{type: "offer", sdp}`` (all candidates
 in it); the server answers ``{type: "answer", sdp}``, echoes camera and microphone, and sends ``{type: "level",

@@ -20,6 +20,7 @@ from hayat_fhir.realtime.directory import Directory
 from hayat_fhir.realtime.ice import IceServers
 from hayat_fhir.realtime.media import MediaProcesses
 from hayat_fhir.realtime.recording import Recorders
+from hayat_fhir.realtime.relay import Relays
 from hayat_fhir.realtime.routes import Routes
 from hayat_fhir.realtime.signalling import Signalling
 from hayat_fhir.realtime.sockets import LONGEST, Sockets
@@ -30,6 +31,7 @@ from hayat_fhir.services.consultations import Consultations
 from hayat_fhir.services.notifications import CRITERIA, Notification, Notifications
 from hayat_fhir.services.presence import Presence
 from hayat_fhir.services.recordings import Recordings
+from hayat_fhir.services.relaying import Relaying
 from hayat_fhir.store.changes import Changes, Written
 from hayat_fhir.store.consultations import CONSULTATIONS, consultation
 from hayat_fhir.store.database import Database
@@ -52,6 +54,7 @@ class Services:
     signals: Signals
     notifications: Notifications
     recordings: Recordings
+    relaying: Relaying
     peers: PeerIds
     database: Database
 
@@ -71,6 +74,9 @@ class Realtime:
         )
         processes = MediaProcesses(media_processes)
         self._recorders = Recorders(services.recordings, self._signalling, services.presence, processes, ice)
+        self._relays = Relays(
+            services.consultations, services.relaying, self._signalling, services.presence, processes, ice
+        )
         routes = Routes(
             services.authentication,
             services.consultations,
@@ -78,6 +84,7 @@ class Realtime:
             ice,
             services.recordings,
             self._recorders,
+            self._relays,
         )
         check = DeviceCheck(services.authentication, processes, ice)
         self.applications: Mapping[str, Application] = {
@@ -99,7 +106,7 @@ class Realtime:
         try:
             yield
         finally:
-            await self._recorders.close()
+            await asyncio.gather(self._recorders.close(), self._relays.close())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -130,6 +137,7 @@ class Realtime:
                 changed = consultation(written.document)
                 await self._calls.changed(changed)
                 self._recorders.changed(changed)
+                self._relays.changed(changed)
                 if not changed.is_open:
                     await self._signalling.close_consultation(changed.id)
             case "signals" if written.document is not None:

@@ -1,4 +1,4 @@
-"""The process that touches media: one for each device check and each recording, and none while there are none.
+"""The process that touches media: one for each device check, recording and relay, and none while there are none.
 
 Decoding what others send happens here, away from the API, with limits of its own. Messages are lines of JSON:
 orders on standard input, whose end is also the process's end, answers on standard output.
@@ -22,6 +22,7 @@ from aiortc.sdp import candidate_from_sdp
 
 from hayat_fhir.child_process import leave_no_core
 from hayat_fhir.realtime.measuring import Camera, Microphone
+from hayat_fhir.realtime.passing_on import Exchange
 from hayat_fhir.security.sealing import Sealed
 
 _ADDRESS_SPACE = 4 * 2**30
@@ -36,6 +37,7 @@ class Media:
     def __init__(self) -> None:
         self._connections: dict[str, RTCPeerConnection] = {}
         self._recorders: dict[str, tuple[MediaRecorder, Sealed]] = {}
+        self._exchange = Exchange()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def obey(self, order: dict[str, Any]) -> None:
@@ -45,6 +47,8 @@ class Media:
                 await self._check(order)
             case "record":
                 await self._record(order)
+            case "relay":
+                await self._relay(order)
             case "candidate" if order["peer"] in self._connections:
                 await self._candidate(order)
             case "stop":
@@ -91,6 +95,13 @@ class Media:
         await self._answer(connection, order)
         await recorder.start()
 
+    async def _relay(self, order: dict[str, Any]) -> None:
+        connection = self._connection(order)
+        self._exchange.hear(order["side"], connection)
+        await connection.setRemoteDescription(RTCSessionDescription(order["sdp"], "offer"))
+        await self._exchange.join(order["side"], connection)
+        await self._tell_answer(connection, order)
+
     async def _candidate(self, order: dict[str, Any]) -> None:
         found = order["candidate"]
         text = str(found.get("candidate") or "")
@@ -110,6 +121,9 @@ class Media:
 
     async def _answer(self, connection: RTCPeerConnection, order: dict[str, Any]) -> None:
         await connection.setRemoteDescription(RTCSessionDescription(order["sdp"], "offer"))
+        await self._tell_answer(connection, order)
+
+    async def _tell_answer(self, connection: RTCPeerConnection, order: dict[str, Any]) -> None:
         await connection.setLocalDescription(await connection.createAnswer())
         tell({"told": "answer", "peer": order["peer"], "sdp": connection.localDescription.sdp})
 

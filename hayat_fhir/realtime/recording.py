@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from base64 import b64encode
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,30 +12,14 @@ import structlog
 from hayat_fhir.errors import HayatError
 from hayat_fhir.realtime.ice import IceServers
 from hayat_fhir.realtime.media import MediaProcess, MediaProcesses
-from hayat_fhir.realtime.signalling import Frame, Signalling
+from hayat_fhir.realtime.signalling import Signalling
+from hayat_fhir.realtime.site_peer import Order, SitePeer
 from hayat_fhir.services.presence import Presence
 from hayat_fhir.services.recordings import Part, Recordings, wanted
 from hayat_fhir.store.consultations import Consultation
 from hayat_fhir.store.tickets import Ticket
 
-_LONGEST = 2 * 3600.0
-_MOST_PARTS = 16
-_FINISH = 10.0
 _LOG = structlog.get_logger("hayat_fhir.realtime")
-
-
-@dataclass(slots=True)
-class _Recording:
-    """One that runs here. ``calls``: of each part its peer id and connection id; ``sides``: the roles."""
-
-    consultation: Consultation
-    ticket: Ticket
-    id: str
-    begun: datetime
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    calls: list[tuple[str, str]] = field(default_factory=list)
-    sides: list[str] = field(default_factory=list)
-    parts: dict[str, Part] = field(default_factory=dict)
 
 
 class Recorders:
@@ -56,7 +38,7 @@ class Recorders:
         self._presence = presence
         self._processes = processes
         self._ice = ice
-        self._running: dict[str, _Recording] = {}
+        self._running: dict[str, SitePeer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -65,119 +47,68 @@ class Recorders:
         return self._processes.free
 
     def agreed(self, consultation: Consultation) -> None:
-        """Begin to record here, if both agree now."""
-        if wanted(consultation) and consultation.recorder is None:
+        """Begin to record here, if both agree now and no recorder lives."""
+        if wanted(consultation) and not self._lives(consultation.recorder):
             task = asyncio.create_task(self._run(consultation))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     def changed(self, consultation: Consultation) -> None:
         """End a recording that is not wanted any more."""
-        recording = self._running.get(consultation.id)
-        if recording is not None and not wanted(consultation):
-            recording.stop.set()
+        peer = self._running.get(consultation.id)
+        if peer is None:
+            return
+        if not wanted(consultation) or (consultation.recorder != peer.id and self._lives(consultation.recorder)):
+            peer.stop()
 
     async def close(self) -> None:
         """End all recordings, and wait until they are stored."""
-        for recording in self._running.values():
-            recording.stop.set()
+        for peer in self._running.values():
+            peer.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _lives(self, recorder: str | None) -> bool:
+        return recorder is not None and self._presence.get(recorder) is not None
+
     async def _run(self, consultation: Consultation) -> None:
+        ticket = self._recordings.ticket(consultation)
         try:
-            ticket = await self._recordings.begin(consultation)
-            if ticket is None:
-                return
-            recording = _Recording(consultation, ticket, self._recordings.new_id(), datetime.now(UTC))
-            self._running[consultation.id] = recording
-            try:
-                async with self._processes.one() as media:
-                    await self._record(recording, media)
-                if recording.parts:
-                    parts = [recording.parts[key] for key in sorted(recording.parts, key=int)]
-                    await self._recordings.store(recording.id, consultation, recording.begun, parts)
-            finally:
-                del self._running[consultation.id]
-                await self._signalling.detach(ticket.peer)
-                await self._recordings.end(ticket)
+            async with self._processes.one() as media:
+                await self._record(consultation, ticket, media)
         except HayatError as error:
             _LOG.error("recording failed", cause=type(error).__name__)
 
-    async def _record(self, recording: _Recording, media: MediaProcess) -> None:
-        """Answer calls until it is time to stop, then take the parts."""
+    async def _record(self, consultation: Consultation, ticket: Ticket, media: MediaProcess) -> None:
+        """Take the parts, and store them, unless another process records already."""
+        id, begun, parts = self._recordings.new_id(), datetime.now(UTC), dict[int, Part]()
 
-        async def called(frame: Frame) -> None:
-            await self._called(recording, media, frame)
+        def heard(message: dict[str, Any], side: str) -> None:
+            parts[int(message["peer"])] = Part(side, message["size"], message["hash"])
 
-        async def close() -> None:
-            recording.stop.set()
+        peer = SitePeer(consultation, ticket, self._signalling, self._presence, media)
+        await peer.attach(self._order(id, ticket))
+        try:
+            self._running[consultation.id] = peer
+            if await self._recordings.begin(consultation, ticket):
+                await peer.run(heard)
+                if parts:
+                    await self._recordings.store(id, consultation, begun, dict(sorted(parts.items())))
+        finally:
+            if self._running.get(consultation.id) is peer:
+                del self._running[consultation.id]
+            await peer.detach()
+            await self._recordings.end(ticket)
 
-        await self._signalling.attach(recording.ticket, called, close)
-        telling = asyncio.create_task(self._told(recording, media))
-        stopping = asyncio.create_task(recording.stop.wait())
-        await asyncio.wait({telling, stopping}, timeout=_LONGEST, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        await self._signalling.detach(recording.ticket.peer)
-        with contextlib.suppress(HayatError):
-            await media.send({"order": "stop"})
-            async with asyncio.timeout(_FINISH):
-                await telling
-        telling.cancel()
+    def _order(self, id: str, ticket: Ticket) -> Order:
+        def order(number: int, side: str) -> dict[str, Any]:
+            del side
+            file = self._recordings.new_file(id, number)
+            return {
+                "order": "record",
+                "iceServers": self._ice.configuration(ticket.account)["iceServers"],
+                "path": str(file.path),
+                "key": b64encode(file.key).decode(),
+                "salt": b64encode(file.salt).decode(),
+            }
 
-    async def _told(self, recording: _Recording, media: MediaProcess) -> None:
-        """Take what the media process tells, until it has finished every part."""
-        while True:
-            message = await media.told()
-            match message["told"]:
-                case "answer":
-                    source, connection = recording.calls[int(message["peer"])]
-                    payload = {
-                        "sdp": {"type": "answer", "sdp": message["sdp"]},
-                        "type": "media",
-                        "connectionId": connection,
-                    }
-                    answer = {"type": "ANSWER", "dst": source, "payload": payload}
-                    await self._signalling.relay(recording.ticket.peer, answer)
-                case "recorded":
-                    side = recording.sides[int(message["peer"])]
-                    recording.parts[message["peer"]] = Part(side, message["size"], message["hash"])
-                case "stopped":
-                    return
-                case "failed":
-                    _LOG.warning("media process failed", cause=message["cause"])
-
-    async def _called(self, recording: _Recording, media: MediaProcess, frame: Frame) -> None:
-        payload = frame.get("payload")
-        connection = payload.get("connectionId") if isinstance(payload, dict) else None
-        if not isinstance(payload, dict) or not isinstance(connection, str) or len(connection) > 64:
-            return
-        if frame["type"] == "OFFER" and not isinstance(payload.get("sdp"), dict):
-            return
-        call = (frame["src"], connection)
-        caller = self._presence.get(frame["src"])
-        agreed = {recording.consultation.doctor.account, recording.consultation.patient.account}
-        if caller is None or caller.account not in agreed:
-            return
-        if frame["type"] == "CANDIDATE" and call in recording.calls and isinstance(payload.get("candidate"), dict):
-            peer = str(recording.calls.index(call))
-            await media.send({"order": "candidate", "peer": peer, "candidate": payload["candidate"]})
-        elif frame["type"] == "OFFER" and call not in recording.calls and len(recording.calls) < _MOST_PARTS:
-            recording.sides.append(caller.role)
-            await self._take(recording, media, call, payload)
-
-    async def _take(
-        self, recording: _Recording, media: MediaProcess, call: tuple[str, str], payload: dict[str, Any]
-    ) -> None:
-        number = len(recording.calls)
-        recording.calls.append(call)
-        file = self._recordings.new_file(recording.id, number)
-        order = {
-            "order": "record",
-            "peer": str(number),
-            "sdp": str(payload["sdp"].get("sdp")),
-            "iceServers": self._ice.configuration(recording.ticket.account)["iceServers"],
-            "path": str(file.path),
-            "key": b64encode(file.key).decode(),
-            "salt": b64encode(file.salt).decode(),
-        }
-        await media.send(order)
+        return order

@@ -20,6 +20,7 @@ from hayat_fhir.realtime.allowance import Application
 from hayat_fhir.realtime.directory import Directory
 from hayat_fhir.realtime.ice import IceServers
 from hayat_fhir.realtime.recording import Recorders
+from hayat_fhir.realtime.relay import Relays
 from hayat_fhir.realtime.views import view
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.authentication import Authentication
@@ -43,6 +44,7 @@ class Routes:
         ice: IceServers,
         recordings: Recordings,
         recorders: Recorders,
+        relays: Relays,
     ) -> None:
         self._authentication = authentication
         self._consultations = consultations
@@ -50,6 +52,7 @@ class Routes:
         self._ice = ice
         self._recordings = recordings
         self._recorders = recorders
+        self._relays = relays
 
     def application(self, origins: Sequence[str], further: Sequence[BaseRoute] = ()) -> Application:
         """The door at ``/realtime``, with further routes beside these."""
@@ -68,6 +71,7 @@ class Routes:
                     "end": self._end,
                     "invite": self._invite,
                     "recording": self._agree,
+                    "relay": self._relay,
                 }.items()
             ),
             Route("/realtime/tickets", self._as(self._ticket), methods=["POST"]),
@@ -134,6 +138,9 @@ class Routes:
         consultation = await self._consultations.agree(caller, request.path_params["id"], agrees=agrees)
         self._recorders.agreed(consultation)
         return 200, view(consultation)
+
+    async def _relay(self, request: Request, caller: Caller) -> tuple[int, dict[str, Any]]:
+        return 200, view(await self._relays.begin(caller, request.path_params["id"]))
 
     async def _recording(self, request: Request) -> Response:
         caller = await caller_of(self._authentication, request)

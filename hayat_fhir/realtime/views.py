@@ -23,6 +23,7 @@ def view(consultation: Consultation) -> dict[str, Any]:
         "started": _instant(consultation.started),
         "ended": _instant(consultation.ended),
         "recording": {"state": state, "agreed": agreed, "peer": consultation.recorder},
+        "relay": consultation.relay,
     }
 
 

@@ -114,11 +114,13 @@ class Consultations:
             Conflict: It is over.
         """
         consultation = await self.read(caller, id)
-        if caller.subject not in {consultation.doctor.account, consultation.patient.account}:
+        if caller.subject not in consultation.sides:
             raise Forbidden("only the doctor and the patient end a consultation")
         if consultation.state == "ringing":
             return _still(await self._rows.move(id, ("ringing",), "cancelled", {"ended": _now()}))
-        ended = _still(await self._rows.move(id, ("active",), "ended", {"ended": _now(), "recorder": None}))
+        ended = _still(
+            await self._rows.move(id, ("active",), "ended", {"ended": _now(), "recorder": None, "relay": None})
+        )
         await self._write(caller if caller.role is Role.DOCTOR else _SITE, ended)
         return ended
 
@@ -128,7 +130,7 @@ class Consultations:
             if late.state == "ringing":
                 await self._rows.move(late.id, ("ringing",), "missed", {"ended": _now()})
             elif not any(one.account in late.accounts for one in self._presence.in_room(late.id)):
-                values = {"ended": late.seen or _now(), "recorder": None}
+                values = {"ended": late.seen or _now(), "recorder": None, "relay": None}
                 ended = await self._rows.move(late.id, ("active",), "ended", values)
                 if ended is not None:
                     await self._write(_SITE, ended)
@@ -198,7 +200,7 @@ class Consultations:
             Conflict: The consultation is not active.
         """
         consultation = await self.read(caller, id)
-        if caller.subject not in {consultation.doctor.account, consultation.patient.account}:
+        if caller.subject not in consultation.sides:
             raise Forbidden("the doctor and the patient decide on recording")
         return _still(await self._rows.agree(id, caller.subject, agrees=agrees))
 

@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/documentreference.html
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,18 +63,19 @@ class Recordings:
         self._secret = secret
         self._url = url
 
-    async def begin(self, consultation: Consultation) -> Ticket | None:
-        """The recorder's ticket, where both sides agree and no recording runs.
+    def ticket(self, consultation: Consultation) -> Ticket:
+        """The ticket of a new recorder."""
+        peer = self._peers.new(ROLE, consultation.id)
+        return Ticket(peer, consultation.id, ROLE, "Device/recorder", "Recording", ROLE)
+
+    async def begin(self, consultation: Consultation, ticket: Ticket) -> bool:
+        """Make a recorder known in the place of the one that the consultation has; False where it is not wanted.
 
         Raises:
             Unavailable: The database does not answer.
         """
-        if not wanted(consultation):
-            return None
-        peer = self._peers.new(ROLE, consultation.id)
-        if await self._rows.record(consultation.id, None, peer) is None:
-            return None
-        return Ticket(peer, consultation.id, ROLE, "Device/recorder", "Recording", ROLE)
+        changed = await self._rows.record(consultation.id, consultation.recorder, ticket.peer)
+        return changed is not None and wanted(changed)
 
     async def end(self, ticket: Ticket) -> None:
         """No recording runs any more.
@@ -94,8 +95,8 @@ class Recordings:
         salt = new_salt()
         return NewFile(self._path(id, number), key_of(self._secret, salt), salt)
 
-    async def store(self, id: str, consultation: Consultation, begun: datetime, parts: Sequence[Part]) -> None:
-        """Make a recording known: its parts in the order of their numbers.
+    async def store(self, id: str, consultation: Consultation, begun: datetime, parts: Mapping[int, Part]) -> None:
+        """Make a recording known: its parts, by their numbers.
 
         Raises:
             Unavailable: The database does not answer.
@@ -120,7 +121,7 @@ class Recordings:
                         "creation": _instant(begun),
                     }
                 }
-                for number, part in enumerate(parts)
+                for number, part in parts.items()
             ],
             "context": {
                 "encounter": [{"reference": f"Encounter/{consultation.id}"}],
@@ -151,8 +152,7 @@ class Recordings:
 
 def wanted(consultation: Consultation) -> bool:
     """Whether a consultation is to be recorded: it is active, and doctor and patient agree."""
-    both = {consultation.doctor.account, consultation.patient.account}
-    return consultation.state == "active" and both <= set(consultation.agreed)
+    return consultation.state == "active" and consultation.sides <= set(consultation.agreed)
 
 
 def _instant(moment: datetime) -> str:

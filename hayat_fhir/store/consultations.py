@@ -39,7 +39,8 @@ class Consultation:
     """One consultation; ``id`` is also that of its Encounter, which exists from ``started`` on.
 
     ``state``: ringing, active, ended, declined, cancelled, missed. ``agreed``: accounts that agree to be recorded.
-    ``recorder``: the peer id of the recording that runs. ``origin``: the socket that rang, where one did.
+    ``recorder``, ``relay``: the peer ids of the recording and of the relay that run. ``origin``: the socket that rang,
+    where one did.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Consultation:
     ended: datetime | None = None
     agreed: tuple[str, ...] = ()
     recorder: str | None = None
+    relay: str | None = None
     origin: str | None = None
     seen: datetime | None = field(default=None, compare=False)
     """When somebody was last known to be in its room."""
@@ -60,6 +62,11 @@ class Consultation:
     def members(self) -> tuple[Member, ...]:
         """Everybody who may join its room."""
         return (self.doctor, self.patient, *self.invited)
+
+    @property
+    def sides(self) -> frozenset[str]:
+        """The accounts of the doctor and the patient."""
+        return frozenset({self.doctor.account, self.patient.account})
 
     @property
     def accounts(self) -> frozenset[str]:
@@ -170,6 +177,14 @@ class Consultations:
         """
         return await self._change({"_id": id, "recorder": before}, {"$set": {"recorder": after}})
 
+    async def relay(self, id: str, before: str | None, after: str | None) -> Consultation | None:
+        """Change the relay of one that is active, where it is the one before; None where it is not.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        return await self._change({"_id": id, "relay": before, "state": "active"}, {"$set": {"relay": after}})
+
     async def seen(self, ids: list[str]) -> None:
         """Note that somebody is in these rooms.
 
@@ -213,6 +228,7 @@ def consultation(row: dict[str, Any]) -> Consultation:
         ended=row["ended"],
         agreed=tuple(row["agreed"]),
         recorder=row["recorder"],
+        relay=row.get("relay"),
         origin=row["origin"],
         seen=row["seen"],
     )
