@@ -23,7 +23,7 @@ from hayat_fhir.child_process import ask_for_company, limit_memory
 from hayat_fhir.dimse.acceptor import Limits
 from hayat_fhir.dimse.door import Door, DoorOptions
 from hayat_fhir.dimse.peers import Peers
-from hayat_fhir.dimse.query_retrieve import query_retrieve
+from hayat_fhir.dimse.query_retrieve import QueryRetrieve
 from hayat_fhir.dimse.storage import Storage
 from hayat_fhir.dimse.tls import server_context
 from hayat_fhir.dimse.verification import verification
@@ -142,27 +142,20 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
     blobs = Blobs(settings.data_dir / "blobs", settings.disk_reserve_mb << 20)
     await asyncio.to_thread(instances.prepare)
     figures = Figures({"hayat_imaging_free_bytes": blobs.free_bytes})
+    asked = QueryRetrieve(loaded.dicom, database, auditing, blobs, settings.ae_title, asyncio.get_running_loop())
     tasks = [
+        asyncio.create_task(asked.run()),
         asyncio.create_task(_reconcile(blobs, instances, figures)),
         asyncio.create_task(_publish(partial(figures.publish, sync_database))),
     ]
-    known = Peers(lambda: peers(sync_database))
     door = Door(
         _options(settings, supervised=listening is not None),
         listening or listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port),
-        known,
+        Peers(lambda: peers(sync_database)),
         [
             verification(loaded.dicom),
             Storage(Ingest(instances, blobs, bridge.quarantined), figures).service(loaded.dicom),
-            *query_retrieve(
-                loaded.dicom,
-                database,
-                auditing,
-                blobs,
-                known.get,
-                settings.ae_title,
-                asyncio.get_running_loop(),
-            ),
+            *asked.services,
         ],
         bridge.refused,
         bridge.transferred,

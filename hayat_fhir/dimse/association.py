@@ -144,7 +144,9 @@ class DoorAssociation(Association):  # type: ignore[misc]
                 super()._serve_request(msg, context_id)
                 return
             self.dimse.cancel_req.clear()
+            self._is_paused = True
             answer(self, msg, context)
+            self._is_paused = False
             self.dimse.cancel_req.clear()
         elif self.terms.store is not None:
             status = self.terms.store.take(msg.sink, self.peer)

@@ -5,7 +5,7 @@ PS3.4 C.4.1, https://dicom.nema.org/medical/dicom/current/output/html/part04.htm
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -34,7 +34,7 @@ _STATUS = {
     Category.UNAVAILABLE: _OUT_OF_RESOURCES,
 }
 _UNABLE = 0xC000
-KnownAs = Callable[[Partner, str], Awaitable[Caller]]
+KnownAs = Callable[[Partner, str], Coroutine[Any, Any, Caller]]
 """Who a peer at an address is to the policy."""
 
 
@@ -72,7 +72,7 @@ class FindProvider:
     def _answers(self, event: Event, peer: Partner) -> Iterator[tuple[Dataset | int, Dataset | None]]:
         asked, identifier = received(lambda: event.identifier, top_of(str(event.context.abstract_syntax)))
         pending = _PENDING if is_understood(asked, identifier) else _PENDING_UNSUPPORTED
-        caller = self._loop.wait(_caller(self._known_as, peer, event.assoc.address))
+        caller = self._loop.wait(self._known_as(peer, event.assoc.address))
         ae_title = str(event.assoc.acceptor.ae_title).strip()
         given = 0
         for matches in self._loop.each(self._query.find(caller, asked)):
@@ -85,7 +85,3 @@ class FindProvider:
                     return
                 given += 1
                 yield pending, answer(asked, found, identifier, ae_title)
-
-
-async def _caller(known_as: KnownAs, peer: Partner, address: str) -> Caller:
-    return await known_as(peer, address)

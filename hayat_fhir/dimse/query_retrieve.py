@@ -3,46 +3,58 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from hayat_fhir.dimse.commitment import CommitmentProvider
 from hayat_fhir.dimse.event_loop import EventLoop
 from hayat_fhir.dimse.query import MOST_MATCHES, FindProvider
 from hayat_fhir.dimse.retrieval import RetrievalProvider
-from hayat_fhir.dimse.service import Service
 from hayat_fhir.security.policy import Policy
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.imaging_query import ImagingQuery
 from hayat_fhir.services.imaging_retrieval import ImagingRetrieval
 from hayat_fhir.services.peer_callers import PeerCallers
+from hayat_fhir.services.storage_commitment import StorageCommitment
 from hayat_fhir.store.blobs import Blobs
+from hayat_fhir.store.commitments import CommitmentRequests, Commitments
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.grants import Grants
 from hayat_fhir.store.images import Images
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
-from hayat_fhir.store.partners import Partner
+from hayat_fhir.store.partners import Partners
 
 
-def query_retrieve(
-    conformance: Mapping[str, Any],
-    database: Database,
-    auditing: Auditing,
-    blobs: Blobs,
-    peer: Callable[[str], Partner | None],
-    ae_title: str,
-    loop: asyncio.AbstractEventLoop,
-    *,
-    most_matches: int = MOST_MATCHES,
-) -> list[Service]:
-    """The services; ``conformance`` is conformance/dicom.json, ``loop`` the event loop of this process.
+class QueryRetrieve:
+    """The services, and what must run beside them.
 
-    ``peer``: the partner with an AE title; ``ae_title``: this site's.
+    ``conformance`` is conformance/dicom.json; ``ae_title`` this site's; ``loop`` the event loop of this process.
     """
-    waiting, known_as = EventLoop(loop), PeerCallers(Grants(database)).caller
-    rows, images, policy = ImagingStudyRows(database), Images(database), Policy()
-    query = ImagingQuery(rows, images, policy, auditing)
-    retrieval = ImagingRetrieval(rows, images, blobs, policy, auditing)
-    return [
-        FindProvider(query, known_as, waiting, most_matches).service(conformance),
-        *RetrievalProvider(retrieval, known_as, waiting, peer, ae_title).services(conformance),
-    ]
+
+    def __init__(
+        self,
+        conformance: Mapping[str, Any],
+        database: Database,
+        auditing: Auditing,
+        blobs: Blobs,
+        ae_title: str,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        most_matches: int = MOST_MATCHES,
+    ) -> None:
+        waiting, known_as, partners = EventLoop(loop), PeerCallers(Grants(database)).caller, Partners(database)
+        rows, images, policy = ImagingStudyRows(database), Images(database), Policy()
+        owed, asked = Commitments(database), CommitmentRequests(database)
+        query = ImagingQuery(rows, images, policy, auditing)
+        retrieval = ImagingRetrieval(rows, images, blobs, policy, auditing)
+        commitment = StorageCommitment(images, rows, blobs, owed, asked, policy, auditing)
+        self._commitment = CommitmentProvider(commitment, known_as, waiting, partners, ae_title)
+        self.services = [
+            FindProvider(query, known_as, waiting, most_matches).service(conformance),
+            *RetrievalProvider(retrieval, known_as, waiting, partners, ae_title).services(conformance),
+            self._commitment.service(conformance),
+        ]
+
+    async def run(self) -> None:
+        """Deliver what is owed to peers, until cancelled."""
+        await self._commitment.run()

@@ -5,12 +5,12 @@ PS3.4 C.4.2 and C.4.3, https://dicom.nema.org/medical/dicom/current/output/html/
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, build_context
+from pynetdicom import build_context
 from pynetdicom.dsutils import decode, encode
 from pynetdicom.presentation import PresentationContext
 
@@ -19,13 +19,14 @@ from hayat_fhir.dimse.association import DoorAssociation
 from hayat_fhir.dimse.event_loop import EventLoop
 from hayat_fhir.dimse.identifiers import received
 from hayat_fhir.dimse.query import KnownAs, top_of
+from hayat_fhir.dimse.requestor import associate
 from hayat_fhir.dimse.service import Service, contexts
 from hayat_fhir.dimse.suboperations import Outgoing, StoreUser, Tally, sent
 from hayat_fhir.dimse.transcoding import TARGETS
 from hayat_fhir.errors import Category, NotFound, Refusal
 from hayat_fhir.security.callers import Caller
 from hayat_fhir.services.imaging_retrieval import Chosen, ImagingRetrieval
-from hayat_fhir.store.partners import Partner
+from hayat_fhir.store.partners import Partner, Partners
 
 _PENDING, _CANCELLED, _SUCCESS, _WARNING = 0xFF00, 0xFE00, 0x0000, 0xB000
 _NOT_MATCHED, _NOT_SENT, _DESTINATION_UNKNOWN = 0xA701, 0xA702, 0xA801
@@ -44,20 +45,20 @@ Message = Any
 
 
 class RetrievalProvider:
-    """Answers C-GET and C-MOVE. ``peer``: the partner with an AE title, to which images may be moved."""
+    """Answers C-GET and C-MOVE; images may be moved to partners."""
 
     def __init__(
         self,
         retrieval: ImagingRetrieval,
         known_as: KnownAs,
         loop: EventLoop,
-        peer: Callable[[str], Partner | None],
+        partners: Partners,
         ae_title: str,
     ) -> None:
         self._retrieval = retrieval
         self._known_as = known_as
         self._loop = loop
-        self._peer = peer
+        self._partners = partners
         self._ae_title = ae_title
 
     def services(self, conformance: Mapping[str, Any]) -> list[Service]:
@@ -85,7 +86,7 @@ class RetrievalProvider:
         answer = _Answers(association, message, context)
         try:
             asked = answer.query()
-            destination = self._peer(str(message.MoveDestination or "").strip())
+            destination = self._loop.wait(self._partners.by_ae_title(str(message.MoveDestination or "").strip()))
             if destination is None or destination.host is None or destination.port is None or destination.disabled:
                 raise NotFound("the move destination is not known", expression=["MoveDestination"])
             caller = self._caller(association.peer, association.address)
@@ -105,7 +106,7 @@ class RetrievalProvider:
         originator = (str(association.requestor.ae_title).strip(), int(answer.message_id))
         images = _outgoing(chosen)
         for batch, offered in _batches(images):
-            ours = _associated(destination, offered, self._ae_title)
+            ours = associate(destination, offered, self._ae_title)
             if ours is None:
                 tally.fail(image.uid for image in batch)
                 continue
@@ -130,7 +131,7 @@ class RetrievalProvider:
             answer.give(_WARNING if tally.failed or tally.warned else _SUCCESS, tally)
 
     def _caller(self, peer: Partner, address: str) -> Caller:
-        return self._loop.wait(_known(self._known_as, peer, address))
+        return self._loop.wait(self._known_as(peer, address))
 
 
 class _Answers:
@@ -227,16 +228,3 @@ def _batches(images: Sequence[Outgoing]) -> list[tuple[list[Outgoing], list[Pres
         batches[-1][0].extend(members)
         batches[-1][1].extend(offered)
     return [(batch, offered) for batch, offered in batches if batch]
-
-
-def _associated(destination: Partner, offered: list[PresentationContext], ae_title: str) -> Any:  # noqa: ANN401 - pynetdicom's
-    """An association with a destination, or None."""
-    ae = AE(ae_title=ae_title)
-    ae.acse_timeout, ae.dimse_timeout, ae.network_timeout, ae.connection_timeout = 15, 60, 60, 5
-    ae.requested_contexts = offered
-    ours = ae.associate(destination.host, destination.port, ae_title=destination.ae_title, max_pdu=0)
-    return ours if ours.is_established else None
-
-
-async def _known(known_as: KnownAs, peer: Partner, address: str) -> Caller:
-    return await known_as(peer, address)

@@ -71,6 +71,10 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "instances-sent": _dicom("110104", "DICOM Instances Transferred", "R"),
         "instances-transferred": _dicom("110104", "DICOM Instances Transferred", "C"),
         "instances-accessed": _dicom("110103", "DICOM Instances Accessed", "R"),
+        "commitment": _dicom("110112", "Query", "E", {"system": _OWN, "code": "storage-commitment"}),
+        "commitment-report": _dicom(
+            "110104", "DICOM Instances Transferred", "E", {"system": _OWN, "code": "committed"}
+        ),
         "association-refused": _alert("110126", "Node Authentication"),
         "denied": _alert("110132", "Use of Restricted Function"),
         "conflict": _dicom("110113", "Security Alert", "E", {"system": _OWN, "code": "conflict"}),

@@ -29,6 +29,19 @@ class Image:
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is known of an image's custody. ``peer`` is the partner that sent it."""
+
+    uid: str
+    sop_class: str
+    peer: str
+    imaging_study: str | None
+    blob: str
+    offset: int
+    size: int
+
+
 class Images:
     """Reads images."""
 
@@ -64,3 +77,14 @@ class Images:
                     yield [Image(uid=row.pop("_id"), **row) for row in rows]
         finally:
             await cursor.close()
+
+    async def held(self, uids: Sequence[str]) -> list[Held]:
+        """Those of these images that are there, projected or not.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        shown = dict.fromkeys(("sop_class", "peer", "imaging_study", "blob", "offset", "size"), True)
+        with answered():
+            rows = await self._rows.find({"_id": {"$in": list(uids)}}, shown).to_list(None)
+        return [Held(uid=row.pop("_id"), **{"imaging_study": None, **row}) for row in rows]

@@ -9,7 +9,7 @@ that one is always up to date.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -129,8 +129,7 @@ class ImagingStudyRows:
             Unavailable: MongoDB does not answer, or it takes too long.
         """
         marks = _marks(restriction)
-        admitted = visible(restriction)
-        if not marks or admitted is None:
+        if not marks:
             return
         criteria, index = _criteria(marks, wanted, uids)
         if not restriction.restricted:
@@ -138,27 +137,34 @@ class ImagingStudyRows:
         sort = [("patient", ASCENDING), ("date", ASCENDING)] if by_patient else [("date", DESCENDING)]
         if index == "marks" and by_patient:
             index = "patients"
-        rows = await self._database.prepared("imaging_studies")
-        cursor = rows.find(criteria, {"keys": False}, sort=sort, batch_size=_BATCH, hint=index)
+        collection = await self._database.prepared("imaging_studies")
+        cursor = collection.find(criteria, {"keys": False}, sort=sort, batch_size=_BATCH, hint=index)
         cursor.max_time_ms(_PATIENCE_MS).allow_disk_use(True)
         try:
             with answered():
                 while documents := await cursor.to_list(_BATCH):
-                    if found := await self._visible([_row(one) for one in documents], admitted):
+                    rows = [_row(one) for one in documents]
+                    seen = await self.visible(restriction, [row.imaging_study for row in rows])
+                    found = [Visible(row, seen[row.imaging_study]) for row in rows if row.imaging_study in seen]
+                    if found:
                         yield found
         finally:
             await cursor.close()
 
-    async def _visible(self, rows: Sequence[ImagingStudyRow], admitted: Filter) -> list[Visible]:
-        """Those of the rows whose ImagingStudy, as it is now, is within the restriction."""
-        criteria = {"_id": {"$in": [row.imaging_study for row in rows]}, "deleted": False, **admitted}
-        cursor = self._database.collection("ImagingStudy").find(criteria, {"compartments": True})
-        compartments = {one["_id"]: tuple(one["compartments"]) for one in await cursor.to_list(len(rows))}
-        return [
-            Visible(row, compartments[row.imaging_study])
-            for row in rows
-            if compartments.get(row.imaging_study) is not None
-        ]
+    async def visible(self, restriction: Restriction, imaging_studies: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Those of these ImagingStudies that are within the restriction now, with their compartments.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        admitted = visible(restriction)
+        ids = list(imaging_studies)
+        if admitted is None or not ids:
+            return {}
+        criteria = {"_id": {"$in": ids}, "deleted": False, **admitted}
+        with answered():
+            cursor = self._database.collection("ImagingStudy").find(criteria, {"compartments": True})
+            return {one["_id"]: tuple(one["compartments"]) for one in await cursor.to_list(None)}
 
 
 def _marks(restriction: Restriction) -> list[str]:

@@ -54,6 +54,7 @@ _SITE_INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("marks", 1), ("patient", 1), ("date", 1)], name="patients"),
         IndexModel("imaging_study"),
     ],
+    "commitments": [IndexModel("due")],
     "outbox": [
         IndexModel([("kind", 1), ("key", 1)], unique=True, partialFilterExpression={"unfinished": True}),
         IndexModel("due", partialFilterExpression={"unfinished": True}),

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from pydicom.dataset import Dataset, FileDataset
 
 from hayat_fhir.app import Site, open_site
-from hayat_fhir.dimse.query_retrieve import query_retrieve
+from hayat_fhir.dimse.query_retrieve import QueryRetrieve
 from hayat_fhir.services.registration import PartnerDetails
 from hayat_fhir.settings import Settings
 from hayat_fhir.store.blobs import Blobs
@@ -71,22 +71,23 @@ async def opened_gateway(mongodb_url: str, database_name: str, folder: Path, **o
     settings = Settings(mongodb_url=SecretStr(mongodb_url), data_dir=folder, base_url="http://127.0.0.1:1")
     async with open_site(settings, database_name) as site:
         peers: list[Partner] = []
-        services = query_retrieve(
+        asked = QueryRetrieve(
             site.definitions.dicom,
             site.database,
             site.auditing,
             Blobs(folder / "blobs"),
-            lambda title: next((peer for peer in peers if peer.ae_title == title), None),
             "HAYAT",
             asyncio.get_running_loop(),
             **options,
         )
-        with opened(mongodb_url, database_name, folder / "blobs", peers=peers, services=services) as door:
+        running = asyncio.create_task(asked.run())
+        with opened(mongodb_url, database_name, folder / "blobs", peers=peers, services=asked.services) as door:
             gateway = Gateway(site, door, peers)
             await gateway.peer("PACS")
             yield gateway
             if door.door is not None:
                 await asyncio.to_thread(door.door.stop)
+        running.cancel()
         await site.database.drop()
 
 
