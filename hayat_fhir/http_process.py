@@ -108,6 +108,7 @@ def _realtime(site: Site) -> realtime.Realtime:
         settings.origins,
         polling=settings.workers == 1,
         media_processes=settings.media_processes,
+        redis_url=settings.redis_url.get_secret_value() if settings.redis_url else None,
     )
 
 

@@ -74,6 +74,8 @@ class Settings(BaseSettings):
     """Origins of frontends that run elsewhere and may call ``/api/v1`` and open sockets: a JSON array."""
     study_quiet_seconds: float = Field(1.0, ge=0, le=600)
     """How long no image of a study must arrive before its ImagingStudy is rebuilt."""
+    redis_url: SecretStr | None = None
+    """A Redis over which several API processes hand one another chat messages; without it they use MongoDB."""
     ice_urls: tuple[str, ...] = ()
     """``stun:``, ``turn:`` and ``turns:`` URLs of the site's own servers: a JSON array; none by default."""
     ice_secret: SecretStr | None = None
@@ -106,6 +108,18 @@ class Settings(BaseSettings):
         for name, _ in parse_qsl(parts.query, keep_blank_values=True):
             if name.lower() in _WEAKENING:
                 raise ValueError("must not set write concern, read concern, read preference or insecure TLS")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _guarded_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = urlsplit("" if value is None else value.get_secret_value())
+        if value is None or parts.scheme == "unix":
+            return value
+        if parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+            raise ValueError("must begin with redis://, rediss:// or unix:// and name a host")
+        if not _is_loopback(parts.netloc) and not parts.password:
+            raise ValueError("a Redis on another machine needs a password")
         return value
 
     @field_validator("ice_urls")

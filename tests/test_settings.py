@@ -181,3 +181,21 @@ def test_only_this_module_reads_the_environment() -> None:
 def test_every_setting_has_a_safe_default() -> None:
     """A start needs no setting at all."""
     assert all(not field.is_required() for field in Settings.model_fields.values())
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "redis:///17", _SECRET, "redis://cache.hospital.example:6379/0"])
+def test_a_redis_that_others_could_use_stops_the_start(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Whoever can write to it can say anything to the sockets; the message does not show the URL."""
+    monkeypatch.setenv("HAYAT_REDIS_URL", url)
+    with pytest.raises(ConfigurationError, match="HAYAT_REDIS_URL") as refused:
+        load()
+    assert url not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:6379/0", f"rediss://:{_SECRET}@cache.hospital.example/0"])
+def test_a_guarded_redis_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """One on this machine, or with a password."""
+    monkeypatch.setenv("HAYAT_REDIS_URL", url)
+    redis_url = load().redis_url
+    assert redis_url is not None
+    assert redis_url.get_secret_value() == url

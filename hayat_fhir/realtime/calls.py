@@ -50,7 +50,7 @@ class Calls:
         if last == consultation:
             return
         for member in consultation.members:
-            await self._server.emit("consultation", view(consultation), to=account_room(member.account))
+            await self._sockets.emit("consultation", view(consultation), to=account_room(member.account))
         if last is None or last.state != consultation.state:
             await self._tell_older(consultation)
         if not consultation.is_open:
@@ -67,13 +67,13 @@ class Calls:
                 "url": consultation.doctor.id,
                 "patient": consultation.patient.id,
             }
-            await self._server.emit("retrieve", message, to=doctor)
+            await self._sockets.emit("retrieve", message, to=doctor)
         elif consultation.state in {"active", "declined", "missed"}:
-            await self._server.emit("retrieveCall", consultation.state == "active", to=patient)
+            await self._sockets.emit("retrieveCall", consultation.state == "active", to=patient)
 
-    async def said(self, room: str, text: str, author: str, skip: str | None) -> None:
-        """Hand a text to the sockets of a room that are connected here."""
-        await self._server.emit("createMessage", (text, author), to=consultation_room(room), skip_sid=skip)
+    async def said(self, room: str, text: str, author: str, *, everywhere: bool = False) -> None:
+        """Hand a text to the sockets of a room that are connected here, or over Redis to all of them."""
+        await self._sockets.emit("createMessage", (text, author), to=consultation_room(room), everywhere=everywhere)
 
     async def _call(self, session: Session, payload: Sequence[Any]) -> dict[str, Any]:
         called = self._presence.get(payload[0]) if payload and isinstance(payload[0], str) else None
@@ -86,12 +86,12 @@ class Calls:
             doctor = called.reference.rpartition("/")[2]
             consultation = await self._consultations.ring(session.caller, doctor, session.sid)
         except Conflict:
-            await self._server.emit("availableCall", False, to=session.sid)
+            await self._sockets.emit("availableCall", False, to=session.sid)
             raise
         except Forbidden:
             await self._sockets.denied(session)
             raise
-        await self._server.emit("availableCall", True, to=session.sid)
+        await self._sockets.emit("availableCall", True, to=session.sid)
         return {"consultation": view(consultation)}
 
     async def _answer(self, session: Session, payload: Sequence[Any]) -> dict[str, Any]:
@@ -150,8 +150,10 @@ class Calls:
         if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_TEXT:
             raise InvalidRequest("a message is a text of 1 to 4,000 characters", code="value")
         author = one.reference.rpartition("/")[2]
-        await self.said(one.consultation, text, author, None)
-        if any(other.process != self._presence.process for other in self._presence.in_room(one.consultation)):
+        await self.said(one.consultation, text, author, everywhere=self._sockets.shared)
+        if not self._sockets.shared and any(
+            other.process != self._presence.process for other in self._presence.in_room(one.consultation)
+        ):
             said = {"room": one.consultation, "text": text, "author": author, "by": self._presence.process}
             await self._signals.send(EVERYBODY, said)
 
@@ -170,6 +172,6 @@ class Calls:
 
     async def _tell(self, event: str, one: Connected) -> None:
         who = {"id": one.reference.rpartition("/")[2], "name": one.name, "role": one.role}
-        await self._server.emit(
+        await self._sockets.emit(
             event, (one.peer or one.id, who), to=consultation_room(one.consultation or ""), skip_sid=one.id
         )

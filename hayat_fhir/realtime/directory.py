@@ -35,7 +35,6 @@ class Directory:
 
     async def run(self) -> None:
         """Tell watchers of changes, until cancelled."""
-        server = self._sockets.server
         last = 0.0
         while True:
             await self._changed.wait()
@@ -48,8 +47,8 @@ class Directory:
             gone_on = sorted(self._shown.keys() - before.keys())
             gone_off = sorted(before.keys() - self._shown.keys())
             if gone_on or gone_off:
-                await server.emit("presence", {"online": gone_on, "offline": gone_off}, to=_WATCHING)
-            await server.emit("updateDoctorList", self._shown, to=_OLDER)
+                await self._sockets.emit("presence", {"online": gone_on, "offline": gone_off}, to=_WATCHING)
+            await self._sockets.emit("updateDoctorList", self._shown, to=_OLDER)
 
     def shown(self) -> dict[str, list[str]]:
         """The doctors online with their sockets, by Practitioner id."""
@@ -86,7 +85,7 @@ class Directory:
         del payload
         await self._sockets.server.enter_room(session.sid, _OLDER)
         # as all have been told it, not as it may have become since: who missed a change would not hear of its undoing
-        await self._sockets.server.emit("updateDoctorList", self._shown, to=session.sid)
+        await self._sockets.emit("updateDoctorList", self._shown, to=session.sid)
 
     async def _check_claims(self, session: Session, claims: Sequence[Any]) -> None:
         """Audit where a payload names another socket or person than the one that the token names."""

@@ -63,10 +63,19 @@ class Realtime:
     """One process's realtime door. ``origins``: web pages of these origins may use it."""
 
     def __init__(
-        self, services: Services, ice: IceServers, origins: Sequence[str], *, polling: bool, media_processes: int
+        self,
+        services: Services,
+        ice: IceServers,
+        origins: Sequence[str],
+        *,
+        polling: bool,
+        media_processes: int,
+        redis_url: str | None = None,
     ) -> None:
         self._services = services
-        self._sockets = Sockets(services.authentication, services.auditing, origins, polling=polling)
+        self._sockets = Sockets(
+            services.authentication, services.auditing, origins, polling=polling, redis_url=redis_url
+        )
         self._directory = Directory(self._sockets, services.presence)
         self._calls = Calls(self._sockets, services.presence, services.consultations, services.signals)
         self._signalling = Signalling(
@@ -145,7 +154,7 @@ class Realtime:
                 if "frame" in message:
                     await self._signalling.received(message["frame"])
                 elif message["by"] != self._services.presence.process:
-                    await self._calls.said(message["room"], message["text"], message["author"], None)
+                    await self._calls.said(message["room"], message["text"], message["author"])
             case "accounts":
                 self._sockets.account_changed(written.id)
             case "ended_tokens":

@@ -55,13 +55,25 @@ Gone = Callable[[Session], Awaitable[None]]
 
 
 class Sockets:
-    """All sockets of this process. ``origins``: web pages that may connect; ``polling``: without a WebSocket too."""
+    """All sockets of this process.
+
+    ``origins``: web pages that may connect; ``polling``: without a WebSocket too; ``redis_url``: the Redis over which
+    the processes of the site hand one another events for sockets, as the Socket.IO library does it.
+    """
 
     def __init__(
-        self, authentication: Authentication, auditing: Auditing, origins: Sequence[str], *, polling: bool
+        self,
+        authentication: Authentication,
+        auditing: Auditing,
+        origins: Sequence[str],
+        *,
+        polling: bool,
+        redis_url: str | None = None,
     ) -> None:
+        self.shared = redis_url is not None
         self.server = socketio.AsyncServer(
             async_mode="asgi",
+            client_manager=None if redis_url is None else socketio.AsyncRedisManager(redis_url, "hayat"),
             cors_allowed_origins=list(origins),
             cors_credentials=False,
             ping_interval=_PING,
@@ -102,7 +114,7 @@ class Sockets:
                 return {"ok": True, **(await handler(session, payload) or {})}
             except Refusal as refusal:
                 answer = _told(refusal)
-                await self.server.emit("refused", {"event": event, **answer}, to=sid)
+                await self.emit("refused", {"event": event, **answer}, to=sid)
                 if isinstance(refusal, Throttled):
                     await self.server.disconnect(sid)
                 return {"ok": False, **answer}
@@ -120,11 +132,17 @@ class Sockets:
         """Audit that a socket claimed to be somebody else, or asked for what is not its own."""
         await self._auditing.record(session.caller, "denied", "4")
 
+    async def emit(
+        self, event: str, payload: object, *, to: str, skip_sid: str | None = None, everywhere: bool = False
+    ) -> None:
+        """Send an event to a socket or a room of this process; ``everywhere``: over Redis also to those of others."""
+        await self.server.emit(event, payload, to=to, skip_sid=skip_sid, ignore_queue=not everywhere)
+
     async def tell(self, event: str, message: dict[str, Any], whom: Callable[[Caller], bool]) -> None:
         """Tell those connected here whom it is for."""
         for session in list(self.sessions.values()):
             if whom(session.caller):
-                await self.server.emit(event, message, to=session.sid)
+                await self.emit(event, message, to=session.sid)
 
     def account_changed(self, account: str) -> None:
         """Look at the tokens of an account again, soon."""
@@ -155,7 +173,7 @@ class Sockets:
                     await self.server.disconnect(session.sid)
                 elif session.expires - now < _WARNING and not session.warned:
                     session.warned = True
-                    await self.server.emit("token-expiring", {"seconds": int(session.expires - now)}, to=session.sid)
+                    await self.emit("token-expiring", {"seconds": int(session.expires - now)}, to=session.sid)
             await self._recheck()
             await self._drop_anonymous()
 

@@ -41,7 +41,8 @@ class Presence:
 
     def in_room(self, consultation: str) -> list[Connected]:
         """The connections in a consultation's room."""
-        return [one for one in self._known.values() if one.consultation == consultation]
+        known = self._known | self._own
+        return [one for one in known.values() if one.consultation == consultation]
 
     def rooms(self) -> set[str]:
         """The consultations in whose rooms people are who are connected to this process."""

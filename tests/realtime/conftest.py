@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_urlsafe
@@ -80,25 +80,37 @@ async def _awaited(work: Any) -> Any:
 @pytest.fixture(scope="session")
 def served(mongodb_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The running site."""
+    with serving(mongodb_url, tmp_path_factory.mktemp("realtime")) as running:
+        yield running
+
+
+@contextmanager
+def serving(mongodb_url: str, data_dir: Path, **more: Any) -> Iterator[Served]:
+    """A running site with further settings."""
     running: Future[Served] = Future()
     stop = threading.Event()
-    data_dir = tmp_path_factory.mktemp("realtime")
     thread = threading.Thread(
-        target=lambda: asyncio.run(_run(mongodb_url, data_dir, running, stop)), name="realtime site", daemon=True
+        target=lambda: asyncio.run(_run(mongodb_url, data_dir, more, running, stop)), name="realtime site", daemon=True
     )
     thread.start()
-    yield running.result(60)
-    stop.set()
-    thread.join(30)
+    try:
+        yield running.result(60)
+    finally:
+        stop.set()
+        thread.join(30)
 
 
-async def _run(mongodb_url: str, data_dir: Path, running: Future[Served], stop: threading.Event) -> None:
+async def _run(
+    mongodb_url: str, data_dir: Path, more: dict[str, Any], running: Future[Served], stop: threading.Event
+) -> None:
     database = f"hayat_test_{uuid4().hex}"
     try:
         async with AsyncExitStack() as stack:
             sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
             urls = [f"http://127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-            settings = Settings(mongodb_url=SecretStr(mongodb_url), data_dir=data_dir, base_url=urls[0], **_ICE)
+            settings = Settings(
+                mongodb_url=SecretStr(mongodb_url), data_dir=data_dir, base_url=urls[0], **(_ICE | more)
+            )
             sites = [await stack.enter_async_context(open_site(settings, database)) for _ in sockets]
             servers = [_server(site) for site in sites]
             serving = [
