@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
-from zoneinfo import ZoneInfo
 
 from hayat_fhir import definitions
 from hayat_fhir.definitions import Definitions
 from hayat_fhir.dimse.delivery import ImageDelivery
 from hayat_fhir.errors import ConfigurationError
 from hayat_fhir.fhir.validation import Validator
+from hayat_fhir.imaging_services import imaging_services
 from hayat_fhir.mapping.document import DocumentMapping
 from hayat_fhir.mapping.document_file import compiled_document
 from hayat_fhir.mapping.engine import Mapper, compiled
@@ -36,7 +36,6 @@ from hayat_fhir.services.credentials import Credentials
 from hayat_fhir.services.drafting import Drafting
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
-from hayat_fhir.services.imaging_study import ImagingStudies
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.legacy_reading import LegacyReading
 from hayat_fhir.services.legacy_writing import LegacyWriting
@@ -45,6 +44,7 @@ from hayat_fhir.services.password_hashing import PasswordHashing
 from hayat_fhir.services.people import People
 from hayat_fhir.services.presence import Presence
 from hayat_fhir.services.projection import Projection
+from hayat_fhir.services.quarantine import Quarantine
 from hayat_fhir.services.recordings import Recordings
 from hayat_fhir.services.registration import Registration
 from hayat_fhir.services.retrieval import Retrieval
@@ -61,7 +61,6 @@ from hayat_fhir.store.consultations import Consultations as ConsultationRows
 from hayat_fhir.store.database import Database, connect
 from hayat_fhir.store.ended_tokens import EndedTokens
 from hayat_fhir.store.grants import Grants
-from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.instances import Instances
 from hayat_fhir.store.mongod import EmbeddedMongod, attach
 from hayat_fhir.store.outbox import Outbox
@@ -95,6 +94,7 @@ class Site:
     everything: Everything
     exchange: Exchange
     projection: Projection
+    quarantine: Quarantine
     retrieval: Retrieval
     registration: Registration
     sign_in: SignIn
@@ -210,6 +210,8 @@ def _built(
     peers = PeerIds(keys.secret("peer ids"))
     instances, blobs = Instances(database), Blobs(settings.data_dir / "blobs")
 
+    imaging = imaging_services(settings, mappings.tables, database, interactions, conditional, policy, auditing)
+
     def verify(token: str) -> AccessToken:
         return verify_access(token, keys, issuer=settings.site_url)
 
@@ -242,7 +244,8 @@ def _built(
             fhir=client,
             imaging=ImageDelivery(instances, blobs, settings.ae_title),
         ),
-        projection=_projection(settings, mappings, instances, interactions, conditional, ImagingStudyRows(database)),
+        projection=imaging.projection,
+        quarantine=imaging.quarantine,
         retrieval=Retrieval(instances, blobs, resources, policy, auditing),
         registration=Registration(
             interactions, accounts, partners, people, settings.own_patient_id_system, authorization
@@ -274,20 +277,6 @@ def _built(
         ),
         peers=peers,
     )
-
-
-def _projection(
-    settings: Settings,
-    mappings: Mappings,
-    instances: Instances,
-    interactions: Interactions,
-    conditional: Conditional,
-    rows: ImagingStudyRows,
-) -> Projection:
-    mappers = mappings.tables
-    zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
-    builder = ImagingStudies(mappers["dicom/imaging_study"], mappers["dicom/patient"], settings.site_url, zone)
-    return Projection(instances, interactions, conditional, builder, rows, settings.study_quiet_seconds)
 
 
 def check_definitions(loaded: Definitions) -> Mappings:

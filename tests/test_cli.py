@@ -258,3 +258,16 @@ def test_keys_are_rotated(site: Family) -> None:
         wait_until(
             lambda head=head: httpx.get(f"http://127.0.0.1:{site.port}/api/v1/auth", headers=head).status_code == 200
         )
+
+
+def test_the_quarantine_is_listed_and_resolved(site: Family) -> None:
+    """An empty list is no line; a decision needs an entry that is there and words that mean something."""
+    assert _ok(site, "quarantine", "list") == ""
+    assert _ok(site, "quarantine", "list", "--state", "any") == ""
+    assert "no such entry" in _refused(site.environment, "quarantine", "show", "nothing")
+    resolve = ("quarantine", "resolve", "--reason", "x")
+    assert "no such entry" in _refused(site.environment, *resolve, "--decision", "accept", "nothing")
+    assert "accept or reject" in _refused(site.environment, *resolve, "--decision", "drop", "nothing", status=2)
+    assert "either an entry or a study" in _refused(site.environment, *resolve, "--decision", "reject")
+    assert "the states are" in _refused(site.environment, "quarantine", "list", "--state", "nonsense")
+    assert _ok(site, "quarantine", "reverse", "--reason", "x", "--study", "1.2.3") == ""

@@ -29,6 +29,7 @@ from hayat_fhir.rest.metrics import Metrics
 from hayat_fhir.rest.oauth import TokenEndpoint
 from hayat_fhir.rest.operations import PatientEverything, PatientShare
 from hayat_fhir.rest.pages import Pages
+from hayat_fhir.rest.quarantine import QuarantineOperation
 from hayat_fhir.rest.refusals import fault, refused
 from hayat_fhir.rest.routes import Action, Route, Routes
 from hayat_fhir.rest.smart import smart_configuration
@@ -41,6 +42,7 @@ from hayat_fhir.services.bundles import Bundles
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
 from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.quarantine import Quarantine
 from hayat_fhir.services.searching import Searching
 
 _PUBLIC = ((b"cache-control", b"public, max-age=300"),)
@@ -57,6 +59,7 @@ class Services:
     bundles: Bundles
     everything: Everything
     exchange: Exchange
+    quarantine: Quarantine
     ready: Ready
     figures: ReadFigures
 
@@ -121,7 +124,12 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
     types = Types(services.interactions, services.searching, pages)
     everything = PatientEverything(services.everything, pages)
     share = PatientShare(services.exchange, base_url)
+    quarantine = QuarantineOperation(services.quarantine, base_url)
     table = [
+        Route(
+            "$quarantine",
+            {"GET": Action("$quarantine", quarantine.list), "POST": Action("$quarantine", quarantine.resolve)},
+        ),
         Route("", {"POST": Action("transaction+batch", System(services.bundles).process)}),
         Route("{type}", {"GET": Action("search-type", types.search), "POST": Action("create", types.create)}),
         Route("{type}/_search", {"POST": Action("search-type", types.search_form)}),

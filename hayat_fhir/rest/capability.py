@@ -26,7 +26,8 @@ def offered(routes: Iterable[Route]) -> dict[str, frozenset[str]]:
     for route in routes:
         for action in route.actions.values():
             if action.code.startswith("$"):
-                found["operation"].add(f"{route.template.partition('/')[0]}{action.code}")
+                owner, slash, _ = route.template.partition("/")
+                found["operation"].add(f"{owner if slash else ''}{action.code}")
             elif route.template.startswith("{type}"):
                 found["resource"].add(action.code)
             elif not route.public:
@@ -45,7 +46,7 @@ def check_promise(promise: Mapping[str, Any], routes: Iterable[Route]) -> None:
     promised = {
         "system": frozenset(rest["interaction"]),
         "resource": frozenset(rest["resource"]["interaction"]),
-        "operation": frozenset(f"{row['resource']}${row['name']}" for row in rest["operation"]),
+        "operation": frozenset(f"{row.get('resource', '')}${row['name']}" for row in rest["operation"]),
     }
     for level, codes in promised.items():
         if codes != there[level]:
@@ -89,6 +90,7 @@ def statement(
                     _resource(type, rest, found, reverse.get(type, []), base_url) for type, found in searchable.items()
                 ],
                 "interaction": [{"code": code} for code in rest["interaction"]],
+                "operation": _operations(rest, None, base_url),
             }
         ],
     }
@@ -110,11 +112,7 @@ def _resource(
     row = {**rest["resource"], **(read_only if class_of(type) in read_only["classes"] else {})}
     row.pop("classes", None)
     interactions = row.pop("interaction")
-    operations = [
-        {key: value.replace("{base}", base_url) for key, value in operation.items() if key != "resource"}
-        for operation in rest["operation"]
-        if operation["resource"] == type
-    ]
+    operations = _operations(rest, type, base_url)
     forward = sorted(f"{type}:{p.code}" for p in parameters if p.type == "reference")
     entry = {
         "type": type,
@@ -129,6 +127,15 @@ def _resource(
         "operation": operations,
     }
     return {key: value for key, value in entry.items() if value != []}
+
+
+def _operations(rest: Mapping[str, Any], type: str | None, base_url: str) -> list[dict[str, str]]:
+    """The operations on a type; None: on the system."""
+    return [
+        {key: value.replace("{base}", base_url) for key, value in operation.items() if key != "resource"}
+        for operation in rest["operation"]
+        if operation.get("resource") == type
+    ]
 
 
 def _reverse_includes(searchable: Mapping[str, Sequence[SearchParameter]]) -> dict[str, list[str]]:

@@ -61,6 +61,7 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "operation": _rest("operation", "E"),
         "operation-everything": _operation("everything"),
         "operation-share": _operation("share"),
+        "operation-quarantine": _operation("quarantine"),
         "export": _dicom("110106", "Export", "R", {"system": _REST, "code": "operation"}),
         "disclosure": _dicom("110106", "Export", "R", {"system": _LIFECYCLE, "code": "disclose"}),
         "login": _dicom("110114", "User Authentication", "E", {"system": _DCM, "code": "110122", "display": "Login"}),

@@ -6,18 +6,21 @@ rewritten. What contradicts what is stored is kept aside, not dropped and not me
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import BinaryIO, cast
 
+from hayat_fhir.dicom.demographics import differing, of_image
 from hayat_fhir.dicom.header import Header, file_header, is_uid, read_file_header, read_plain_header
 from hayat_fhir.errors import InvalidRequest, TooLarge, Unavailable, Unprocessable
 from hayat_fhir.store.blobs import Blobs, Bytes
 from hayat_fhir.store.instances import IncomingInstances, Instance
 from hayat_fhir.store.partners import Partner
+from hayat_fhir.store.quarantine import DEMOGRAPHICS, OTHER_BYTES, OTHER_PATIENT
 
 LARGEST = 2**32 - 2
 """Bytes of the largest data set that is taken."""
@@ -32,10 +35,6 @@ class Taken(StrEnum):
     KNOWN = "known"
     """The same bytes were there already."""
     QUARANTINED = "quarantined"
-
-
-OTHER_BYTES = "same SOP Instance UID, other bytes"
-OTHER_PATIENT = "same study, other patient"
 
 
 class Arrival:
@@ -126,9 +125,9 @@ class Ingest:
         if header.instance != arrival.uid or header.sop_class != arrival.sop_class:
             raise Unprocessable("the data set is not the one that the request names", expression=["SOPInstanceUID"])
         instance = _instance(arrival, header)
-        patient = self._instances.patient_of_study(header.study, instance.system, header.patient_id)
-        if patient != (instance.system, header.patient_id):
-            return self._set_aside(arrival, instance, durable, OTHER_PATIENT)
+        instance, reason, differs = self._identified(instance)
+        if reason is not None:
+            return self._set_aside(arrival, instance, durable, reason, differs)
         if self._add(arrival, instance, durable):
             arrival.blob.settle()
             return Taken.STORED
@@ -152,12 +151,41 @@ class Ingest:
             raise
         return added
 
-    def _set_aside(self, arrival: Arrival, instance: Instance, durable: Future[None], reason: str) -> Taken:
+    def _identified(self, instance: Instance) -> tuple[Instance, str | None, Sequence[str]]:
+        """The instance as its patient's, and what speaks against that: a reason, and in what demographics differ."""
+        identities = self._instances.identities
+        owner = identities.owner(instance.study, instance.system, instance.patient_id)
+        if (owner.system, owner.patient_id) != (instance.system, instance.patient_id):
+            if owner.entry is None:
+                return instance, OTHER_PATIENT, ()
+            return replace(instance, system=owner.system, patient_id=owner.patient_id, admitted=owner.entry), None, ()
+        if not instance.patient_id:
+            return instance, None, ()
+        said = of_image(instance.attributes)
+        differs = differing(identities.patient(owner, said).demographics, said)
+        if not differs:
+            return instance, None, ()
+        known = identities.patient(owner, said, afresh=True)
+        for entry, variant in known.variants:
+            if not differing(variant, said):
+                return replace(instance, admitted=entry), None, ()
+        differs = differing(known.demographics, said)
+        return instance, DEMOGRAPHICS if differs else None, differs
+
+    def _set_aside(
+        self, arrival: Arrival, instance: Instance, durable: Future[None], reason: str, differs: Sequence[str] = ()
+    ) -> Taken:
+        """Keep it in quarantine; the bytes that are stored already, by a decision, are known."""
         durable.result()
-        if self._instances.is_quarantined(instance.uid, instance.sha256):
+        kept = self._instances.kept(instance.uid)
+        if kept is not None and kept.sha256 == instance.sha256:
+            arrival.discard()
+            return Taken.KNOWN
+        if self._instances.is_quarantined(instance.uid, instance.sha256) or not self._instances.quarantine(
+            instance, reason, differs
+        ):
             arrival.discard()
         else:
-            self._instances.quarantine(instance, reason)
             arrival.blob.settle()
             self._report(arrival.peer.id, instance.uid, reason)
         return Taken.QUARANTINED

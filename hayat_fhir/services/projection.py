@@ -14,6 +14,7 @@ from urllib.parse import quote
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from hayat_fhir.dicom.demographics import differing, of_image, of_patient
 from hayat_fhir.errors import Conflict, Refusal, Unavailable
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.conditional import Conditional
@@ -23,6 +24,7 @@ from hayat_fhir.services.imaging_study import STUDY_SYSTEM, ImagingStudies
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.instances import Instance, Instances
+from hayat_fhir.store.quarantine import DEMOGRAPHICS, QuarantineRows
 from hayat_fhir.store.records import Stored
 
 _POLL = 0.25
@@ -37,6 +39,7 @@ class Projection:
     def __init__(
         self,
         instances: Instances,
+        quarantine: QuarantineRows,
         interactions: Interactions,
         conditional: Conditional,
         builder: ImagingStudies,
@@ -45,6 +48,7 @@ class Projection:
     ) -> None:
         self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.imaging")
         self._instances = instances
+        self._quarantine = quarantine
         self._interactions = interactions
         self._conditional = conditional
         self._builder = builder
@@ -87,14 +91,23 @@ class Projection:
         Raises:
             Refusal: It cannot be stored; the images stay pending.
         """
+        touched = await self._instances.touched(study)
+        stored = await self._projected(study)
+        if touched is not None:
+            await self._instances.settle(study, touched)
+        return stored
+
+    async def _projected(self, study: str) -> Stored | None:
         instances = await self._instances.of_study(study)
         if not instances:
-            return None
+            return await self._emptied(study)
         caller = Caller(Role.SITE, "imaging", source=instances[0].peer)
         endpoint = await self._endpoint(caller)
         for _ in range(_ATTEMPTS):
             existing, contested = await self._existing(caller, instances)
             subject = await self._subject(caller, instances[0], existing)
+            if existing is None and await self._held(caller, instances, subject):
+                return await self._projected(study)
             accession_system = f"{instances[0].system.removesuffix('/patient')}/accession"
             resource = self._builder.study(instances, subject, endpoint, accession_system)
             try:
@@ -105,6 +118,36 @@ class Projection:
             await self._instances.projected(instances, stored.id)
             return stored
         raise Conflict("others kept changing the same imaging study")
+
+    async def _emptied(self, study: str) -> Stored | None:
+        """No image of a study is left: its ImagingStudy, where there was one, says so."""
+        id = await self._rows.imaging_study(study)
+        if id is None:
+            return None
+        caller = Caller(Role.SITE, "imaging")
+        existing = await self._interactions.read(caller, "ImagingStudy", id)
+        resource = {**(existing.resource or {}), "status": "entered-in-error"}
+        resource |= {"numberOfSeries": 0, "numberOfInstances": 0}
+        resource.pop("series", None)
+        written = await self._interactions.update(caller, "ImagingStudy", id, resource, existing.version)
+        await self._rows.remove(study)
+        return written.stored
+
+    async def _held(self, caller: Caller, instances: list[Instance], subject: str) -> bool:
+        """Whether images of a new study went into quarantine, for they do not describe the patient of that number."""
+        patient = await self._interactions.read(caller, "Patient", subject.removeprefix("Patient/"))
+        known = of_patient(patient.resource or {})
+        accepted = await self._quarantine.accepted_demographics(instances[0].system, instances[0].patient_id)
+        held: dict[tuple[str, ...], list[Instance]] = {}
+        for instance in instances:
+            said = of_image(instance.attributes)
+            differs = differing(known, said)
+            if differs and instance.admitted is None and all(differing(variant, said) for variant in accepted):
+                held.setdefault(differs, []).append(instance)
+        for differs, several in held.items():
+            await self._quarantine.hold(several, DEMOGRAPHICS, differs=differs)
+            self._log.warning("images quarantined", study=several[0].study, images=len(several), reason=DEMOGRAPHICS)
+        return bool(held)
 
     async def _existing(self, caller: Caller, instances: list[Instance]) -> tuple[Stored | None, bool]:
         """The ImagingStudy of these images, if there is one; and whether somebody else claims their UID.

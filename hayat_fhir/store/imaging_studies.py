@@ -92,6 +92,16 @@ class ImagingStudyRows:
         with answered():
             await rows.replace_one({"_id": document.pop("uid")}, document, upsert=True)
 
+    async def imaging_study(self, study: str) -> str | None:
+        """The id of the ImagingStudy of a study; None where there is no row of it.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            row = await self._rows.find_one({"_id": study}, {"imaging_study": True})
+        return None if row is None else str(row["imaging_study"])
+
     async def remove(self, study: str) -> None:
         """A study has no images any more.
 

@@ -1,28 +1,28 @@
 """Image instances: one row for each SOP instance, the atom from which imaging studies are projected.
 
-``instances``: ``{_id: SOP Instance UID, study, series, .., blob, sha256, pending}``. ``studies``: who the patient of
-a study is, decided by its first image. ``quarantine``: what contradicts either, with its bytes.
+``instances``: ``{_id: SOP Instance UID, study, series, .., blob, sha256, pending}``. ``quarantine``: what contradicts
+what is stored, with its bytes; ``store/quarantine.py`` tells of its rows.
 The DICOM door writes from threads; the worker and the API read from their event loop.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
-from pymongo import ASCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database as SyncDatabase
-from pymongo.errors import BulkWriteError, DuplicateKeyError
+from pymongo.errors import BulkWriteError
 
 from hayat_fhir.errors import Unavailable
 from hayat_fhir.store.blob_reconciliation import Named
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.faults import answered
 from hayat_fhir.store.group_commit import GroupCommit
+from hayat_fhir.store.identities import Identities
 
 _INDEXES = [
     IndexModel([("study", ASCENDING), ("series", ASCENDING)], name="study"),
@@ -31,9 +31,15 @@ _INDEXES = [
         [("pending", ASCENDING), ("study", ASCENDING)], name="pending", partialFilterExpression={"pending": True}
     ),
 ]
+_QUARANTINE_INDEXES = [
+    IndexModel("blob"),
+    IndexModel([("uid", ASCENDING), ("sha256", ASCENDING)]),
+    IndexModel([("study", ASCENDING), ("state", ASCENDING)]),
+    IndexModel([("state", ASCENDING), ("received", DESCENDING), ("_id", ASCENDING)]),
+]
 _DUPLICATE = 11000
-_REMEMBERED = 10_000
-"""Studies whose patient is remembered: a series of images asks once."""
+OPEN = "open"
+"""The state of what is in quarantine and waits for a decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ class Instance:
     attributes: dict[str, Any] = field(default_factory=dict)
     imaging_study: str | None = None
     """The id of the ImagingStudy that was projected from it: whoever may see that may see the image."""
+    admitted: str | None = None
+    """The entry of the quarantine whose acceptance let it in, where there was one."""
 
 
 _FIELDS = tuple(one.name for one in fields(Instance))
@@ -71,10 +79,8 @@ class IncomingInstances:
 
     def __init__(self, database: SyncDatabase[dict[str, Any]]) -> None:
         self._rows = database["instances"]
-        self._studies = database["studies"]
         self._quarantine = database["quarantine"]
-        self._patients: OrderedDict[str, tuple[str, str]] = OrderedDict()
-        self._remembering = threading.Lock()
+        self.identities = Identities(database)
         self._adding = GroupCommit(self._insert)
 
     def prepare(self) -> None:
@@ -85,7 +91,8 @@ class IncomingInstances:
         """
         with answered():
             self._rows.create_indexes(_INDEXES)
-            self._quarantine.create_index("blob")
+            self._quarantine.create_indexes(_QUARANTINE_INDEXES)
+        self.identities.prepare()
 
     def kept(self, uid: str) -> Named | None:
         """The digest and the file of the instance with this UID; None where there is none.
@@ -97,30 +104,6 @@ class IncomingInstances:
             row = self._rows.find_one({"_id": uid}, _NAMED)
         return None if row is None else _named(row)
 
-    def patient_of_study(self, study: str, system: str, patient_id: str) -> tuple[str, str]:
-        """Whose study this is, as (system, patient number): whoever its first image named, for ever.
-
-        Raises:
-            Unavailable: MongoDB does not answer.
-        """
-        known = self._patients.get(study)
-        if known is None:
-            known = self._decided(study, system, patient_id)
-            with self._remembering:
-                self._patients[study] = known
-                while len(self._patients) > _REMEMBERED:
-                    self._patients.popitem(last=False)
-        return known
-
-    def _decided(self, study: str, system: str, patient_id: str) -> tuple[str, str]:
-        with answered():
-            try:
-                self._studies.insert_one({"_id": study, "system": system, "patient_id": patient_id})
-            except DuplicateKeyError:
-                row = self._studies.find_one({"_id": study}) or {}
-                return str(row.get("system", system)), str(row.get("patient_id", patient_id))
-        return system, patient_id
-
     def add(self, instance: Instance) -> bool:
         """Make the row durable; False where there is one with this UID already.
 
@@ -129,8 +112,7 @@ class IncomingInstances:
         Raises:
             Unavailable: MongoDB does not answer.
         """
-        row = {name: getattr(instance, name) for name in _FIELDS}
-        return self._adding.submit({"_id": row.pop("uid"), **row, "pending": True})
+        return self._adding.submit(instance_row(instance))
 
     def _insert(self, rows: Sequence[dict[str, Any]]) -> Sequence[bool]:
         added = [True] * len(rows)
@@ -145,19 +127,18 @@ class IncomingInstances:
                     added[fault["index"]] = False
         return added
 
-    def quarantine(self, instance: Instance, reason: str) -> None:
-        """Keep an image that contradicts what is stored; the same one again changes nothing.
+    def quarantine(self, instance: Instance, reason: str, differs: Sequence[str] = ()) -> bool:
+        """Keep an image that contradicts what is stored; False where the same bytes are there for this reason.
+
+        ``differs``: what of the patient's demographics it disagrees in.
 
         Raises:
             Unavailable: MongoDB does not answer.
         """
-        row = {**asdict(instance), "reason": reason}
+        row = quarantine_row(instance, reason, differs)
         with answered():
-            self._quarantine.update_one(
-                {"uid": instance.uid, "sha256": instance.sha256, "reason": reason},
-                {"$setOnInsert": row},
-                upsert=True,
-            )
+            done = self._quarantine.update_one({"_id": row.pop("_id")}, {"$setOnInsert": row}, upsert=True)
+        return done.upserted_id is not None
 
     def is_quarantined(self, uid: str, sha256: str) -> bool:
         """Whether these bytes under this UID are in quarantine already.
@@ -207,7 +188,7 @@ class Instances:
 
     def __init__(self, database: Database) -> None:
         self._rows = database.collection("instances")
-        self._quarantine = database.collection("quarantine")
+        self._studies = database.collection("studies")
 
     async def get(self, uid: str) -> Instance | None:
         """The instance with this UID, or None.
@@ -217,7 +198,7 @@ class Instances:
         """
         with answered():
             row = await self._rows.find_one({"_id": uid})
-        return None if row is None else _instance(row)
+        return None if row is None else instance_of(row)
 
     async def of_study(self, study: str) -> list[Instance]:
         """All instances of a study, by series and UID.
@@ -227,7 +208,7 @@ class Instances:
         """
         with answered():
             rows = await self._rows.find({"study": study}).sort([("series", 1), ("_id", 1)]).to_list(None)
-        return [_instance(row) for row in rows]
+        return [instance_of(row) for row in rows]
 
     async def pending_studies(self, quiet_since: datetime) -> list[str]:
         """Studies with images that are not projected yet, and none received after ``quiet_since``.
@@ -242,7 +223,30 @@ class Instances:
             {"$sort": {"last": 1}},
         ]
         with answered():
-            return [str(row["_id"]) async for row in await self._rows.aggregate(stages)]
+            found = [str(row["_id"]) async for row in await self._rows.aggregate(stages)]
+            touched = [
+                str(row["_id"]) async for row in self._studies.find({"touched": {"$exists": True}}, {"_id": True})
+            ]
+        return list(dict.fromkeys([*found, *touched]))
+
+    async def touched(self, study: str) -> str | None:
+        """The mark of the last decision about a study that is not projected yet; None where there is none.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            row = await self._studies.find_one({"_id": study}, {"touched": True})
+        return None if row is None else row.get("touched")
+
+    async def settle(self, study: str, touched: str) -> None:
+        """The decision with this mark is projected.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            await self._studies.update_one({"_id": study, "touched": touched}, {"$unset": {"touched": True}})
 
     async def projected(self, instances: list[Instance], imaging_study: str) -> None:
         """Mark instances as projected into this ImagingStudy.
@@ -256,20 +260,23 @@ class Instances:
                 {"_id": {"$in": uids}}, {"$set": {"pending": False, "imaging_study": imaging_study}}
             )
 
-    async def quarantined(self, limit: int = 100) -> list[dict[str, Any]]:
-        """What is in quarantine, newest first: UID, reason, peer and time.
 
-        Raises:
-            Unavailable: MongoDB does not answer.
-        """
-        shown = {"uid": True, "reason": True, "peer": True, "received": True, "study": True}
-        with answered():
-            return await self._quarantine.find({}, shown).sort("received", -1).limit(limit).to_list(limit)
+def quarantine_row(instance: Instance, reason: str, differs: Sequence[str] = (), state: str = OPEN) -> dict[str, Any]:
+    """The row of an image in quarantine; the same bytes for the same reason make the same one."""
+    id = sha256(f"{instance.uid}|{instance.sha256}|{reason}".encode()).hexdigest()[:32]
+    about = {"reason": reason, "state": state, "differs": list(differs), "decisions": []}
+    return {"_id": id, **asdict(instance), **about}
 
 
-def _instance(row: dict[str, Any]) -> Instance:
-    row.pop("pending", None)
-    return Instance(uid=row.pop("_id"), **row)
+def instance_row(instance: Instance) -> dict[str, Any]:
+    """The row of an instance that is to be projected."""
+    row = {name: getattr(instance, name) for name in _FIELDS}
+    return {"_id": row.pop("uid"), **row, "pending": True}
+
+
+def instance_of(row: dict[str, Any]) -> Instance:
+    """The instance of a row."""
+    return Instance(row["_id"], **{name: row[name] for name in _FIELDS if name != "uid" and name in row})
 
 
 def _named(row: dict[str, Any]) -> Named:

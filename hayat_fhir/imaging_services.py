@@ -1,0 +1,57 @@
+"""The composition of the imaging services: part of the composition root, for ``app``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from hayat_fhir.mapping.engine import Mapper
+from hayat_fhir.security.policy import Policy
+from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.imaging_study import ImagingStudies
+from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.projection import Projection
+from hayat_fhir.services.quarantine import Quarantine
+from hayat_fhir.store.database import Database
+from hayat_fhir.store.imaging_studies import ImagingStudyRows
+from hayat_fhir.store.instances import Instances
+from hayat_fhir.store.quarantine import QuarantineRows
+
+if TYPE_CHECKING:
+    from hayat_fhir.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ImagingServices:
+    """What the site does with the rows of its images."""
+
+    projection: Projection
+    quarantine: Quarantine
+
+
+def imaging_services(
+    settings: Settings,
+    tables: Mapping[str, Mapping[str, Mapper]],
+    database: Database,
+    interactions: Interactions,
+    conditional: Conditional,
+    policy: Policy,
+    auditing: Auditing,
+) -> ImagingServices:
+    """Build them; ``tables`` are the mappings out of DICOM by file."""
+    rows = QuarantineRows(database)
+    zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
+    builder = ImagingStudies(tables["dicom/imaging_study"], tables["dicom/patient"], settings.site_url, zone)
+    projection = Projection(
+        Instances(database),
+        rows,
+        interactions,
+        conditional,
+        builder,
+        ImagingStudyRows(database),
+        settings.study_quiet_seconds,
+    )
+    return ImagingServices(projection, Quarantine(rows, policy, auditing))
