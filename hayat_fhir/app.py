@@ -242,7 +242,7 @@ def _built(
             partners=partners,
             grants=grants,
             fhir=client,
-            imaging=ImageDelivery(instances, blobs, settings.ae_title),
+            imaging=ImageDelivery(database, instances, blobs, settings.ae_title),
         ),
         projection=imaging.projection,
         quarantine=imaging.quarantine,

@@ -24,7 +24,6 @@ from hayat_fhir.dimse.query import KnownAs
 from hayat_fhir.dimse.requestor import associate
 from hayat_fhir.dimse.service import Service, contexts
 from hayat_fhir.errors import Category, InvalidRequest, Refusal
-from hayat_fhir.security.callers import Caller
 from hayat_fhir.services.storage_commitment import StorageCommitment
 from hayat_fhir.store.commitments import Commitment, Reference
 from hayat_fhir.store.partners import Partner, Partners
@@ -42,7 +41,7 @@ _STATUS = {
     Category.UNAVAILABLE: 0x0213,
 }
 _FAILED = 0x0110
-_LINGER = 1.0
+_LINGER = 0.5
 """Seconds that a peer has to leave its association before the report is sent there."""
 _SLICE = 0.05
 _POLL = 1.0
@@ -107,7 +106,8 @@ class CommitmentProvider:
                 status = _NO_SUCH_EVENT
             else:
                 caller = self._loop.wait(self._known_as(association.peer, association.address))
-                asked = self._loop.wait(taken(self._commitment, caller, message.EventInformation, context))
+                said = outcome(_read(message.EventInformation, context))
+                asked = self._loop.wait(self._commitment.report(caller, *said))
                 status = _SUCCESS if asked else _FAILED
         except Refusal as refusal:
             status = _STATUS.get(refusal.category, _FAILED)
@@ -148,23 +148,21 @@ class CommitmentProvider:
                 association.release()
 
 
-async def taken(commitment: StorageCommitment, caller: Caller, encoded: Any, context: Any) -> bool:  # noqa: ANN401 - pynetdicom's
-    """Take a report; whether it was asked for.
+def outcome(information: Dataset) -> tuple[str, list[str], dict[str, int]]:
+    """Transaction UID of a report, what is committed, and what failed with which reason.
 
     Raises:
         InvalidRequest: It cannot be read.
     """
-    information = _read(encoded, context)
     try:
         committed = [str(one.ReferencedSOPInstanceUID) for one in information.get("ReferencedSOPSequence") or ()]
         failed = {
             str(one.ReferencedSOPInstanceUID): int(one.get("FailureReason") or _FAILED)
             for one in information.get("FailedSOPSequence") or ()
         }
-        transaction = str(information.get("TransactionUID") or "")
+        return str(information.get("TransactionUID") or ""), committed, failed
     except Exception as error:  # pydicom raises whatever a stranger's bytes make it
         raise InvalidRequest("the report cannot be read", code="structure") from error
-    return await commitment.report(caller, transaction, committed, failed)
 
 
 def _asked(encoded: Any, context: PresentationContext) -> tuple[str, list[Reference]]:  # noqa: ANN401 - pynetdicom's
@@ -206,9 +204,9 @@ def _report(association: Any, commitment: Commitment) -> bool:  # noqa: ANN401 -
     """Send the report; whether the peer took it."""
     information = Dataset()
     information.TransactionUID = commitment.transaction
-    information.ReferencedSOPSequence = [_item(sop_class, uid) for sop_class, uid in commitment.committed]
+    information.ReferencedSOPSequence = [referenced(sop_class, uid) for sop_class, uid in commitment.committed]
     if commitment.failed:
-        information.FailedSOPSequence = [_item(*one) for one in commitment.failed]
+        information.FailedSOPSequence = [referenced(*one) for one in commitment.failed]
     event = _FAILURES if commitment.failed else _COMPLETE
     try:
         status, _ = association.send_n_event_report(information, event, PUSH_MODEL, PUSH_MODEL_INSTANCE)
@@ -217,7 +215,8 @@ def _report(association: Any, commitment: Commitment) -> bool:  # noqa: ANN401 -
     return bool(status.get("Status") == _SUCCESS)
 
 
-def _item(sop_class: str, uid: str, reason: int | None = None) -> Dataset:
+def referenced(sop_class: str, uid: str, reason: int | None = None) -> Dataset:
+    """An item of a sequence of references, with the reason why it failed."""
     item = Dataset()
     item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
     if reason is not None:

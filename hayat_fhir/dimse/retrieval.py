@@ -5,12 +5,11 @@ PS3.4 C.4.2 and C.4.3, https://dicom.nema.org/medical/dicom/current/output/html/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from typing import Any
 
 from pydicom.dataset import Dataset
-from pynetdicom import build_context
 from pynetdicom.dsutils import decode, encode
 from pynetdicom.presentation import PresentationContext
 
@@ -20,9 +19,9 @@ from hayat_fhir.dimse.event_loop import EventLoop
 from hayat_fhir.dimse.identifiers import received
 from hayat_fhir.dimse.query import KnownAs, top_of
 from hayat_fhir.dimse.requestor import associate
+from hayat_fhir.dimse.sender import batches
 from hayat_fhir.dimse.service import Service, contexts
 from hayat_fhir.dimse.suboperations import Outgoing, StoreUser, Tally, sent
-from hayat_fhir.dimse.transcoding import TARGETS
 from hayat_fhir.errors import Category, NotFound, Refusal
 from hayat_fhir.security.callers import Caller
 from hayat_fhir.services.imaging_retrieval import Chosen, ImagingRetrieval
@@ -38,7 +37,6 @@ _STATUS = {
     Category.UNAVAILABLE: _NOT_MATCHED,
 }
 _UNABLE = 0xC000
-_MOST_CONTEXTS = 128
 _LONGEST_COMMENT = 64
 Message = Any
 """pynetdicom's ``C_GET`` or ``C_MOVE``."""
@@ -105,7 +103,7 @@ class RetrievalProvider:
         """Send over as many associations as the kinds of images need; whether it was cancelled."""
         originator = (str(association.requestor.ae_title).strip(), int(answer.message_id))
         images = _outgoing(chosen)
-        for batch, offered in _batches(images):
+        for batch, offered in batches(images):
             ours = associate(destination, offered, self._ae_title)
             if ours is None:
                 tally.fail(image.uid for image in batch)
@@ -211,20 +209,3 @@ def _send(user: StoreUser, images: Iterable[Outgoing], tally: Tally, answer: _An
         if tally.remaining:
             answer.give(_PENDING, tally)
     return False
-
-
-def _batches(images: Sequence[Outgoing]) -> list[tuple[list[Outgoing], list[PresentationContext]]]:
-    """The images by associations, each with the contexts to ask for: the stored syntax, and what all peers speak."""
-    by_class: dict[str, list[Outgoing]] = {}
-    for image in images:
-        by_class.setdefault(image.sop_class, []).append(image)
-    batches: list[tuple[list[Outgoing], list[PresentationContext]]] = [([], [])]
-    for sop_class, members in by_class.items():
-        stored = {image.transfer_syntax for image in members}
-        offered = [build_context(sop_class, [syntax]) for syntax in sorted(stored)]
-        offered += [build_context(sop_class, [syntax]) for syntax in TARGETS if syntax not in stored]
-        if len(batches[-1][1]) + len(offered) > _MOST_CONTEXTS:
-            batches.append(([], []))
-        batches[-1][0].extend(members)
-        batches[-1][1].extend(offered)
-    return [(batch, offered) for batch, offered in batches if batch]

@@ -5,85 +5,75 @@ PS3.4 annex B.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
-from pynetdicom import AE, _config, build_context
+from pynetdicom import build_context
+from pynetdicom.presentation import PresentationContext
 
+from hayat_fhir.dimse.requestor import associate
+from hayat_fhir.dimse.suboperations import SUCCESS, WARNINGS, Outgoing, StoreUser
+from hayat_fhir.dimse.transcoding import TARGETS
 from hayat_fhir.errors import Unavailable, Unprocessable
+from hayat_fhir.store.partners import Partner
 
-_SUCCESS = 0x0000
-_WARNINGS = frozenset({0xB000, 0xB006, 0xB007})
 _OUT_OF_RESOURCES = range(0xA700, 0xA800)
-_CONTEXTS = 128
+_MOST_CONTEXTS = 128
+NOT_TAKEN = 0x0122
+"""What stands for the status of an image of which the partner takes no form: SOP class not supported."""
+Report = Callable[[Outgoing, int], None]
+"""Hears of each image and the status with which it was answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingImage:
-    """One image to send: its file (PS3.10), and what to negotiate for it."""
-
-    path: Path
-    uid: str
-    sop_class: str
-    transfer_syntax: str
+def was_taken(status: int) -> bool:
+    """Whether this status of a C-STORE says that the image is stored."""
+    return status == SUCCESS or status in WARNINGS
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """A peer's DICOM port."""
-
-    ae_title: str
-    host: str
-    port: int
-
-
-def send(images: Sequence[OutgoingImage], destination: Destination, calling: str) -> int:
-    """Send all images over one association (one for each 128 presentation contexts); how many were taken.
+def send(images: Sequence[Outgoing], partner: Partner, calling: str, report: Report) -> None:
+    """Send all images, over one association for each 128 presentation contexts; one that is refused stops no other.
 
     Raises:
-        Unavailable: The peer cannot be reached, or is short of resources: try again.
-        Unprocessable: The peer refuses an image; its DIMSE status is in the issue.
+        Unavailable: The partner cannot be reached, or is short of resources: try again.
     """
-    _config.STORE_SEND_CHUNKED_DATASET = True
-    _config.LOG_HANDLER_LEVEL = "none"
-    contexts = sorted({(image.sop_class, image.transfer_syntax) for image in images})
-    sent = 0
-    for start in range(0, len(contexts), _CONTEXTS):
-        batch = set(contexts[start : start + _CONTEXTS])
-        wanted = [image for image in images if (image.sop_class, image.transfer_syntax) in batch]
-        sent += _send(wanted, sorted(batch), destination, calling)
-    return sent
+    short: int | None = None
+    for batch, offered in batches(images):
+        association = associate(partner, offered, calling)
+        if association is None:
+            raise Unavailable("the partner's DICOM port cannot be reached, or rejects the association")
+        try:
+            with StoreUser(association) as user:
+                for image in batch:
+                    status = _status(user, image)
+                    if status in _OUT_OF_RESOURCES:
+                        short = status
+                    else:
+                        report(image, status)
+        finally:
+            if association.is_established:
+                association.release()
+    if short is not None:
+        raise Unavailable(f"the partner's DICOM port answered 0x{short:04X}")
 
 
-def _send(
-    images: Sequence[OutgoingImage], contexts: Sequence[tuple[str, str]], destination: Destination, calling: str
-) -> int:
-    ae = AE(ae_title=calling)
-    ae.acse_timeout, ae.dimse_timeout, ae.network_timeout, ae.connection_timeout = 15, 60, 60, 5
-    ae.requested_contexts = [build_context(sop_class, [syntax]) for sop_class, syntax in contexts]
-    association = ae.associate(destination.host, destination.port, ae_title=destination.ae_title, max_pdu=0)
-    if not association.is_established:
-        if association.rejected_contexts and not association.accepted_contexts:
-            raise Unprocessable("the partner accepts no kind of image that is to be sent")
-        raise Unavailable("the partner's DICOM port cannot be reached, or rejects the association")
+def _status(user: StoreUser, image: Outgoing) -> int:
     try:
-        for image in images:
-            try:
-                status = association.send_c_store(image.path)
-            except ValueError as error:
-                raise Unprocessable("the partner does not accept this kind of image") from error
-            _check(status.get("Status") if status else None)
-    finally:
-        if association.is_established:
-            association.release()
-    return len(images)
+        return user.send(image)
+    except Unprocessable:
+        return NOT_TAKEN
 
 
-def _check(status: int | None) -> None:
-    if status is None:
-        raise Unavailable("the partner's DICOM port did not answer")
-    if status in _OUT_OF_RESOURCES:
-        raise Unavailable(f"the partner's DICOM port answered 0x{status:04X}")
-    if status != _SUCCESS and status not in _WARNINGS:
-        raise Unprocessable(f"the partner's DICOM port answered 0x{status:04X}")
+def batches(images: Sequence[Outgoing]) -> list[tuple[list[Outgoing], list[PresentationContext]]]:
+    """The images by associations, each with the contexts to ask for: the stored syntax, and what all peers speak."""
+    by_class: dict[str, list[Outgoing]] = {}
+    for image in images:
+        by_class.setdefault(image.sop_class, []).append(image)
+    made: list[tuple[list[Outgoing], list[PresentationContext]]] = [([], [])]
+    for sop_class, members in by_class.items():
+        stored = {image.transfer_syntax for image in members}
+        offered = [build_context(sop_class, [syntax]) for syntax in sorted(stored)]
+        offered += [build_context(sop_class, [syntax]) for syntax in TARGETS if syntax not in stored]
+        if len(made[-1][1]) + len(offered) > _MOST_CONTEXTS:
+            made.append(([], []))
+        made[-1][0].extend(members)
+        made[-1][1].extend(offered)
+    return [(batch, offered) for batch, offered in made if batch]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -42,16 +42,20 @@ class PartnerFhir(Protocol):
 class PartnerImaging(Protocol):
     """A partner's DICOM port."""
 
-    async def send(self, partner: Partner, studies: Sequence[str]) -> int:
-        """Send all images of these studies (Study Instance UIDs); how many. Unavailable means try again."""
+    async def send(self, partner: Partner, studies: Sequence[str]) -> tuple[int, int]:
+        """Send all images of these studies (Study Instance UIDs); how many they have, and how many are proven there.
+
+        Unavailable means try again.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one run of a share has sent."""
+    """What one run of a share has sent. ``proven``: images of which it is proven that the partner has them."""
 
     resources: int
     images: int
+    proven: int
 
 
 class Exchange:
@@ -156,9 +160,9 @@ class Exchange:
                 stored async for stored in self._everything.collect(patient, _SHAREABLE) if stored.source != partner.id
             ]
             sent = await self._send_history(partner, history) if partner.fhir_url else 0
-            images = await self._imaging.send(partner, _studies(history)) if partner.ae_title else 0
+            images, proven = await self._imaging.send(partner, _studies(history)) if partner.ae_title else (0, 0)
             access.touched(*history)
-            return Delivery(sent, images)
+            return Delivery(sent, images, proven)
 
     async def _send_history(self, partner: Partner, history: Sequence[Stored]) -> int:
         known: dict[str, str] = {}
@@ -190,7 +194,7 @@ class Exchange:
         except Refusal as refusal:
             await self._outbox.fail(job, refusal.issues[0].diagnostics)
         else:
-            await self._outbox.done(job, {"resources": delivery.resources, "images": delivery.images})
+            await self._outbox.done(job, asdict(delivery))
 
 
 def _studies(history: Sequence[Stored]) -> list[str]:
