@@ -210,7 +210,9 @@ def _built(
     peers = PeerIds(keys.secret("peer ids"))
     instances, blobs = Instances(database), Blobs(settings.data_dir / "blobs")
 
-    imaging = imaging_services(settings, mappings.tables, database, interactions, conditional, policy, auditing)
+    imaging = imaging_services(
+        settings, loaded, mappings.tables, database, blobs, interactions, conditional, policy, auditing
+    )
 
     def verify(token: str) -> AccessToken:
         return verify_access(token, keys, issuer=settings.site_url)

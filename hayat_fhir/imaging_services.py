@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from hayat_fhir.definitions import Definitions
 from hayat_fhir.mapping.engine import Mapper
 from hayat_fhir.security.policy import Policy
 from hayat_fhir.services.auditing import Auditing
@@ -15,10 +16,13 @@ from hayat_fhir.services.imaging_study import ImagingStudies
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.projection import Projection
 from hayat_fhir.services.quarantine import Quarantine
+from hayat_fhir.services.rejection import RejectionNotes
+from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.instances import Instances
 from hayat_fhir.store.quarantine import QuarantineRows
+from hayat_fhir.store.rejections import Rejections
 
 if TYPE_CHECKING:
     from hayat_fhir.settings import Settings
@@ -34,8 +38,10 @@ class ImagingServices:
 
 def imaging_services(
     settings: Settings,
+    definitions: Definitions,
     tables: Mapping[str, Mapping[str, Mapper]],
     database: Database,
+    blobs: Blobs,
     interactions: Interactions,
     conditional: Conditional,
     policy: Policy,
@@ -45,9 +51,12 @@ def imaging_services(
     rows = QuarantineRows(database)
     zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
     builder = ImagingStudies(tables["dicom/imaging_study"], tables["dicom/patient"], settings.site_url, zone)
+    instances = Instances(database)
+    titles = definitions.mappings["codes/rejection_notes"]
     projection = Projection(
-        Instances(database),
+        instances,
         rows,
+        RejectionNotes(titles, instances, rows, Rejections(database), blobs, auditing),
         interactions,
         conditional,
         builder,

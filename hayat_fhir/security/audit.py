@@ -76,6 +76,9 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "commitment-report": _dicom(
             "110104", "DICOM Instances Transferred", "E", {"system": _OWN, "code": "committed"}
         ),
+        "instances-rejected": _dicom(
+            "110103", "DICOM Instances Accessed", "U", {"system": _OWN, "code": "rejection-note"}
+        ),
         "association-refused": _alert("110126", "Node Authentication"),
         "denied": _alert("110132", "Use of Restricted Function"),
         "conflict": _dicom("110113", "Security Alert", "E", {"system": _OWN, "code": "conflict"}),

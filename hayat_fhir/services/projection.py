@@ -22,9 +22,10 @@ from hayat_fhir.services.history_bundle import escaped
 from hayat_fhir.services.imaging_rows import imaging_study_row
 from hayat_fhir.services.imaging_study import STUDY_SYSTEM, ImagingStudies
 from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.rejection import RejectionNotes
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.instances import Instance, Instances
-from hayat_fhir.store.quarantine import DEMOGRAPHICS, QuarantineRows
+from hayat_fhir.store.quarantine import DEMOGRAPHICS, WITHHELD, QuarantineRows
 from hayat_fhir.store.records import Stored
 
 _POLL = 0.25
@@ -40,6 +41,7 @@ class Projection:
         self,
         instances: Instances,
         quarantine: QuarantineRows,
+        notes: RejectionNotes,
         interactions: Interactions,
         conditional: Conditional,
         builder: ImagingStudies,
@@ -49,6 +51,7 @@ class Projection:
         self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.imaging")
         self._instances = instances
         self._quarantine = quarantine
+        self._notes = notes
         self._interactions = interactions
         self._conditional = conditional
         self._builder = builder
@@ -99,6 +102,8 @@ class Projection:
 
     async def _projected(self, study: str) -> Stored | None:
         instances = await self._instances.of_study(study)
+        if instances and await self._notes.apply(instances):
+            instances = await self._instances.of_study(study)
         if not instances:
             return await self._emptied(study)
         caller = Caller(Role.SITE, "imaging", source=instances[0].peer)
@@ -126,7 +131,9 @@ class Projection:
             return None
         caller = Caller(Role.SITE, "imaging")
         existing = await self._interactions.read(caller, "ImagingStudy", id)
-        resource = {**(existing.resource or {}), "status": "entered-in-error"}
+        withheld = await self._quarantine.list(WITHHELD, study)
+        status = next(filter(None, (self._notes.status(entry.reason) for entry in withheld)), "entered-in-error")
+        resource = {**(existing.resource or {}), "status": status}
         resource |= {"numberOfSeries": 0, "numberOfInstances": 0}
         resource.pop("series", None)
         written = await self._interactions.update(caller, "ImagingStudy", id, resource, existing.version)

@@ -200,6 +200,15 @@ class Instances:
             row = await self._rows.find_one({"_id": uid})
         return None if row is None else instance_of(row)
 
+    async def named(self, uids: Sequence[str]) -> list[Instance]:
+        """Those of these instances that are there.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            return [instance_of(row) async for row in self._rows.find({"_id": {"$in": list(uids)}})]
+
     async def of_study(self, study: str) -> list[Instance]:
         """All instances of a study, by series and UID.
 

@@ -6,8 +6,9 @@ row for each image. Its bytes stay, whatever is decided. A decision is one trans
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -30,6 +31,8 @@ WITHHELD = "withheld"
 """The state of what a rejection note has withdrawn."""
 STATES = (OPEN, ACCEPTED, REJECTED, SUPERSEDED, WITHHELD)
 Session = AsyncClientSession
+_BATCH = 500
+"""Images moved in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +132,33 @@ class QuarantineRows:
 
     async def hold(
         self, instances: Sequence[Instance], reason: str, state: str = OPEN, differs: Sequence[str] = ()
-    ) -> None:
-        """Move images that are stored into quarantine.
+    ) -> Sequence[str]:
+        """Move images that are stored into quarantine; the keys of files that were there already, and can go.
 
         Raises:
             Unavailable: MongoDB does not answer.
         """
 
-        async def move(session: Session) -> None:
-            for instance in instances:
-                await self._move(session, instance, reason, state, differs)
-            for study in {instance.study for instance in instances}:
+        async def move(some: Sequence[Instance], session: Session) -> list[str]:
+            moved = [await self._move(session, instance, reason, state, differs) for instance in some]
+            for study in {instance.study for instance in some}:
                 await self._touch(session, study)
+            return [blob for blob in moved if blob is not None]
 
-        await self._transact(move)
+        superfluous: list[str] = []
+        for start in range(0, len(instances), _BATCH):
+            superfluous += await self._transact(partial(move, instances[start : start + _BATCH]))
+        return superfluous
+
+    async def touch(self, studies: Iterable[str]) -> None:
+        """Have these studies projected again.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            for study in studies:
+                await self._touch(None, study)
 
     async def accepted_demographics(self, system: str, patient_id: str) -> Sequence[dict[str, str]]:
         """What the staff has accepted as said of this patient.
@@ -234,12 +250,16 @@ class QuarantineRows:
 
     async def _move(
         self, session: Session, instance: Instance, reason: str, state: str, differs: Sequence[str] = ()
-    ) -> None:
+    ) -> str | None:
+        """Move an image into quarantine; the key of its file where the same bytes are there already for this reason."""
         await self._instances.delete_one({"_id": instance.uid, "blob": instance.blob}, session=session)
         row = quarantine_row(replace(instance, imaging_study=None), reason, differs, state)
-        await self._rows.replace_one({"_id": row["_id"]}, row, upsert=True, session=session)
+        kept = await self._rows.find_one_and_update({"_id": row["_id"]}, {"$set": {"state": state}}, session=session)
+        if kept is None:
+            await self._rows.insert_one(row, session=session)
+        return None if kept is None or kept["blob"] == instance.blob else instance.blob
 
-    async def _touch(self, session: Session, study: str) -> None:
+    async def _touch(self, session: Session | None, study: str) -> None:
         """The study has to be projected again, even where no image of it is left."""
         mark = {"$set": {"touched": uuid4().hex}}
         await self._studies.update_one({"_id": study}, mark, session=session)
