@@ -12,6 +12,7 @@ from hayat_fhir.definitions import Definitions
 from hayat_fhir.dimse.delivery import ImageDelivery
 from hayat_fhir.errors import ConfigurationError
 from hayat_fhir.fhir.validation import Validator
+from hayat_fhir.imaging_process import ImagingProcesses
 from hayat_fhir.imaging_services import imaging_services
 from hayat_fhir.mapping.document import DocumentMapping
 from hayat_fhir.mapping.document_file import compiled_document
@@ -36,6 +37,7 @@ from hayat_fhir.services.credentials import Credentials
 from hayat_fhir.services.drafting import Drafting
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
+from hayat_fhir.services.imaging_query import ImagingQuery
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.legacy_reading import LegacyReading
 from hayat_fhir.services.legacy_writing import LegacyWriting
@@ -61,6 +63,9 @@ from hayat_fhir.store.consultations import Consultations as ConsultationRows
 from hayat_fhir.store.database import Database, connect
 from hayat_fhir.store.ended_tokens import EndedTokens
 from hayat_fhir.store.grants import Grants
+from hayat_fhir.store.image_metadata import ImageMetadata
+from hayat_fhir.store.images import Images
+from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.instances import Instances
 from hayat_fhir.store.mongod import EmbeddedMongod, attach
 from hayat_fhir.store.outbox import Outbox
@@ -96,6 +101,8 @@ class Site:
     projection: Projection
     quarantine: Quarantine
     retrieval: Retrieval
+    imaging_query: ImagingQuery
+    imaging_processes: ImagingProcesses
     registration: Registration
     sign_in: SignIn
     credentials: Credentials
@@ -138,7 +145,9 @@ async def open_site(settings: Settings, database_name: str = "hayat") -> AsyncIt
         stack.push_async_callback(client.close)
         models = ModelProcesses()
         stack.push_async_callback(models.close)
-        yield _built(settings, loaded, keys, database, log, client, models)
+        imaging_processes = ImagingProcesses()
+        stack.push_async_callback(imaging_processes.close)
+        yield _built(settings, loaded, keys, database, log, client, models, imaging_processes)
 
 
 async def _mongodb_url(settings: Settings, stack: AsyncExitStack) -> str:
@@ -161,6 +170,7 @@ def _built(
     log: AuditLog,
     client: PartnerClient,
     models: ModelProcesses,
+    imaging_processes: ImagingProcesses,
 ) -> Site:
     mappings = check_definitions(loaded)
     parameters = SearchParameters(loaded.search_parameters, loaded.resource_types)
@@ -248,7 +258,9 @@ def _built(
         ),
         projection=imaging.projection,
         quarantine=imaging.quarantine,
-        retrieval=Retrieval(instances, blobs, resources, policy, auditing),
+        retrieval=Retrieval(instances, blobs, resources, ImageMetadata(database), imaging_processes, policy, auditing),
+        imaging_query=ImagingQuery(ImagingStudyRows(database), Images(database), policy, auditing),
+        imaging_processes=imaging_processes,
         registration=Registration(
             interactions, accounts, partners, people, settings.own_patient_id_system, authorization
         ),

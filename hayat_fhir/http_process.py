@@ -70,7 +70,7 @@ def web_application(site: Site) -> Application:
         jwks=site.keys.public_jwks(),
         doors={
             "api": api_v1.application(_legacy(site), settings.site_url, __version__, settings.cors_origins),
-            "dicomweb": dicomweb.application(site.authentication, site.retrieval),
+            "dicomweb": dicomweb.application(_imaging(site), settings.site_url),
             **live.applications,
             **dict.fromkeys(frontend.SEGMENTS, frontend.Door()),
         },
@@ -84,6 +84,10 @@ def web_application(site: Site) -> Application:
             yield
 
     return application.build(services, told, lifespan=lifespan)
+
+
+def _imaging(site: Site) -> dicomweb.Services:
+    return dicomweb.Services(site.authentication, site.retrieval, site.imaging_query, site.imaging_processes)
 
 
 def _realtime(site: Site) -> realtime.Realtime:

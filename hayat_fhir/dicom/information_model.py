@@ -111,8 +111,10 @@ class Query:
         return tuple(value for one in (key.conditions if key else ()) for value in getattr(one, "values", ()))
 
 
-def query(level: str, elements: Mapping[str, tuple[str, str, Any]], top: Level) -> Query:
+def query(level: str, elements: Mapping[str, tuple[str, str, Any]], top: Level, *, relational: bool = False) -> Query:
     """The query of an identifier whose elements are (tag, VR, value) by keyword, in the model that begins at ``top``.
+
+    A ``relational`` query need not name its study.
 
     Raises:
         InvalidRequest: It has no level of the model, lacks a unique key above its level, or a value is malformed.
@@ -126,7 +128,7 @@ def query(level: str, elements: Mapping[str, tuple[str, str, Any]], top: Level) 
         wanted = conditions(vr, value, keyword) if keyword in MATCHED else ()
         keys[keyword] = Key(keyword, tag, vr, wanted, str(value)[:_LONGEST_ASKED] if wanted else "")
     found = Query(at, MappingProxyType(keys))
-    if at > Level.STUDY and not found.unique(Level.STUDY):
+    if not relational and at > Level.STUDY and not found.unique(Level.STUDY):
         raise InvalidRequest("a unique key is missing", code="required", expression=["StudyInstanceUID"])
     for one in (Level.STUDY, Level.SERIES, Level.IMAGE):
         if not all(is_uid(uid) for uid in found.unique(one)):

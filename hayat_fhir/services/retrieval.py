@@ -5,26 +5,46 @@ An image that a caller may not see is answered like one that is not there.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from hayat_fhir.dicom.header import is_uid
-from hayat_fhir.errors import NotFound
+from hayat_fhir.errors import NotAcceptable, NotFound
 from hayat_fhir.security.callers import Caller
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.store.blobs import Blobs
-from hayat_fhir.store.instances import Instances
+from hayat_fhir.store.image_metadata import ImageMetadata
+from hayat_fhir.store.instances import Instance, Instances
 from hayat_fhir.store.resources import Resources
+
+_TOGETHER = 8
+_BATCH = 64
+
+
+class Reads(Protocol):
+    """Reads objects of strangers where they can do no harm."""
+
+    async def run(self, task: str, path: str) -> list[bytes]:
+        """What a task makes of the object in this file; raises a Refusal."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Retrieved:
     """An image's file (PS3.10): its preamble is zero and its data set as it was received."""
 
+    study: str
+    series: str
+    uid: str
+    sop_class: str
     path: Path
     length: int
     transfer_syntax: str
+    sha256: str
 
 
 class Retrieval:
@@ -35,33 +55,93 @@ class Retrieval:
         instances: Instances,
         blobs: Blobs,
         resources: Resources,
+        kept: ImageMetadata,
+        reads: Reads,
         policy: Policy,
         auditing: Auditing,
     ) -> None:
         self._instances = instances
         self._blobs = blobs
         self._resources = resources
+        self._kept = kept
+        self._reads = reads
         self._policy = policy
         self._auditing = auditing
 
-    async def instance(self, caller: Caller, study: str, series: str, instance: str) -> Retrieved:
-        """One instance.
+    async def images(
+        self, caller: Caller, study: str, series: str | None = None, instance: str | None = None
+    ) -> list[Retrieved]:
+        """The images of a study, of one of its series, or one of them, by series.
 
         Raises:
-            NotFound: No such instance, or none that the caller may see.
+            NotFound: There is none that the caller may see.
             Forbidden: The caller may not see imaging studies at all.
         """
         async with self._auditing.access(caller, "instances-accessed") as access:
             restriction = self._policy.restriction(caller, Interaction.READ, "ImagingStudy")
-            if not all(is_uid(uid) for uid in (study, series, instance)):
-                raise NotFound("no such instance")
-            row = await self._instances.get(instance)
-            if row is None or (row.study, row.series) != (study, series):
-                raise NotFound("no such instance")
-            visible = None
-            if row.imaging_study is not None:
-                visible = await self._resources.read("ImagingStudy", row.imaging_study, restriction)
-            if visible is None or visible.deleted:
-                raise NotFound("no such instance")
-            access.touched(visible)
-            return Retrieved(self._blobs.path(row.blob), row.offset + row.size, row.transfer_syntax)
+            if not all(is_uid(uid) for uid in (study, series, instance) if uid is not None):
+                raise NotFound("no such study, series or instance")
+            rows = await self._instances.located(study, series, instance)
+            references = sorted({f"ImagingStudy/{row.imaging_study}" for row in rows if row.imaging_study is not None})
+            visible = await self._resources.read_many(references, lambda _: restriction)
+            ids = {stored.id for stored in visible}
+            found = [self._retrieved(row) for row in rows if row.imaging_study in ids]
+            if not found:
+                raise NotFound("no such study, series or instance")
+            access.touched(*visible)
+            return found
+
+    async def instance(self, caller: Caller, study: str, series: str, instance: str) -> Retrieved:
+        """One image.
+
+        Raises:
+            NotFound: No such image, or none that the caller may see.
+            Forbidden: The caller may not see imaging studies at all.
+        """
+        return (await self.images(caller, study, series, instance))[0]
+
+    async def metadata(self, images: Sequence[Retrieved]) -> AsyncIterator[tuple[Retrieved, bytes]]:
+        """The DICOM JSON of images that the caller has been found to be entitled to; extracted once, then kept.
+
+        An object whose header cannot be read any more is left out.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        for start in range(0, len(images), _BATCH):
+            batch = images[start : start + _BATCH]
+            known = await self._kept.get({image.uid: image.sha256 for image in batch})
+            missing = [image for image in batch if image.uid not in known]
+            if missing:
+                known |= await self._extracted(missing)
+            for image in batch:
+                if image.uid in known:
+                    yield image, known[image.uid]
+
+    async def _extracted(self, images: Sequence[Retrieved]) -> dict[str, bytes]:
+        limit = asyncio.Semaphore(_TOGETHER)
+
+        async def extracted(image: Retrieved) -> tuple[str, str, bytes] | None:
+            async with limit:
+                try:
+                    (json,) = await self._reads.run("metadata", str(image.path))
+                except (NotAcceptable, NotFound):
+                    return None
+                return image.uid, image.sha256, json
+
+        found = [one for one in await asyncio.gather(*map(extracted, images)) if one is not None]
+        if found:
+            await self._kept.put(found)
+        return {uid: json for uid, _, json in found}
+
+    def _retrieved(self, row: Instance) -> Retrieved:
+        return Retrieved(
+            row.study,
+            row.series,
+            row.uid,
+            row.sop_class,
+            self._blobs.path(row.blob),
+            row.offset + row.size,
+            row.transfer_syntax,
+            row.sha256,
+        )

@@ -219,6 +219,18 @@ class Instances:
             rows = await self._rows.find({"study": study}).sort([("series", 1), ("_id", 1)]).to_list(None)
         return [instance_of(row) for row in rows]
 
+    async def located(self, study: str, series: str | None = None, uid: str | None = None) -> list[Instance]:
+        """The instances of a study, of one of its series or one of them, by series and UID, without attributes.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        criteria = {"study": study, "series": series, "_id": uid}
+        found = self._rows.find({name: value for name, value in criteria.items() if value}, {"attributes": False})
+        with answered():
+            rows = await found.sort([("series", 1), ("_id", 1)]).to_list(None)
+        return [instance_of(row) for row in rows]
+
     async def pending_studies(self, quiet_since: datetime) -> list[str]:
         """Studies with images that are not projected yet, and none received after ``quiet_since``.
 

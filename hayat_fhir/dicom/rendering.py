@@ -1,0 +1,198 @@
+"""Decoding and rendering of pixels: values as they are to be seen, as PNG or JPEG.
+
+PS3.3 C.11 (modality, VOI and presentation transformations), PS3.18 8.3.5.1 (parameters of rendering).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
+from pydicom.pixels.utils import pixel_array
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from hayat_fhir.dicom.object_file import ObjectFile, stored_frames
+from hayat_fhir.errors import NotAcceptable, NotFound
+
+_MOST_PIXELS = 64_000_000
+"""Of one frame: beyond this a picture is of no use to anybody, and a danger."""
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """How a frame is to be shown. ``window``: center, width and function; ``viewport``: the largest width and height.
+
+    ``annotation``: ``patient`` and ``technique``, which are written into the picture.
+    """
+
+    format: str = "JPEG"
+    quality: int = 90
+    window: tuple[float, float, str] | None = None
+    viewport: tuple[int, int] | None = None
+    annotation: tuple[str, ...] = ()
+
+
+def decoded_frames(one: ObjectFile, numbers: list[int]) -> list[bytes]:
+    """These frames, counted from 1, as native little endian bytes; colours as RGB where they were compressed.
+
+    Raises:
+        NotFound: There is no such frame.
+        NotAcceptable: They cannot be decoded.
+    """
+    if not one.compressed:
+        try:
+            return stored_frames(one, numbers)
+        except NotAcceptable:
+            pass
+    return [_little_endian(_values(one, number)) for number in numbers]
+
+
+def transcoded(one: ObjectFile) -> bytes:
+    """The whole object in Explicit VR Little Endian, as a file (PS3.10).
+
+    Raises:
+        NotAcceptable: Its pixels cannot be decoded.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            whole = dcmread(one.path)
+            if one.compressed:
+                whole.decompress(generate_instance_uid=False)
+            whole.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            out = BytesIO()
+            whole.save_as(out, implicit_vr=False, little_endian=True, enforce_file_format=True)
+        except MemoryError:
+            raise
+        except Exception as error:  # codecs raise whatever a stranger's bytes make them
+            raise NotAcceptable("the object cannot be transcoded") from error
+    return out.getvalue()
+
+
+def rendered(one: ObjectFile, number: int, how: Rendering) -> bytes:
+    """A frame, counted from 1, as a picture.
+
+    Raises:
+        NotFound: There is no such frame.
+        NotAcceptable: It cannot be shown.
+    """
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            shown = _shown(one, _values(one, number), how)
+        except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError) as error:
+            raise NotAcceptable("the pixels cannot be shown") from error
+    picture = Image.fromarray(shown)
+    if how.viewport is not None:
+        picture = _fitted(picture, how.viewport)
+    if how.annotation:
+        _write(picture, _texts(one.header, how.annotation))
+    out = BytesIO()
+    picture.save(out, how.format, **({"quality": how.quality} if how.format == "JPEG" else {}))
+    return out.getvalue()
+
+
+def _values(one: ObjectFile, number: int) -> Array:
+    if not 1 <= number <= one.frames:
+        raise NotFound("there is no such frame")
+    header = one.header
+    if int(header.get("Rows") or 0) * int(header.get("Columns") or 0) > _MOST_PIXELS:
+        raise NotAcceptable("the frame is too large to be decoded here")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return pixel_array(one.path, index=number - 1)
+    except MemoryError:
+        raise
+    except Exception as error:  # codecs raise whatever a stranger's bytes make them
+        raise NotAcceptable("the pixels cannot be decoded") from error
+
+
+def _little_endian(values: Array) -> bytes:
+    return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _shown(one: ObjectFile, values: Array, how: Rendering) -> Array:
+    """Eight bits a sample, as a person is to see them."""
+    header = one.header
+    photometric = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
+    if photometric == "PALETTE COLOR":
+        return _scaled(apply_color_lut(values, header))
+    if values.ndim == 3:
+        return _scaled(_rgb(values, one, photometric))
+    values = apply_modality_lut(values, header)
+    if how.window is not None:
+        shown = _windowed(values.astype(np.float64), *how.window)
+    elif "WindowCenter" in header or "VOILUTSequence" in header:
+        looked_up = apply_voi_lut(values, header)
+        shown = _between(looked_up.astype(np.float64), *_range(looked_up, header))
+    else:
+        shown = _between(values.astype(np.float64), float(values.min()), float(values.max()))
+    inverted = photometric == "MONOCHROME1" or header.get("PresentationLUTShape") == "INVERSE"
+    return 255 - shown if inverted else shown
+
+
+def _rgb(values: Array, one: ObjectFile, photometric: str) -> Array:
+    native = not UID(one.transfer_syntax).is_encapsulated
+    return convert_color_space(values, photometric, "RGB") if native and photometric.startswith("YBR_FULL") else values
+
+
+def _range(values: Array, header: Any) -> tuple[float, float]:  # noqa: ANN401 - a data set
+    """The limits of what a VOI transformation gives."""
+    if "VOILUTSequence" in header:
+        bits = int(header.VOILUTSequence[0].LUTDescriptor[2])
+        return 0.0, float(2**bits - 1)
+    return float(values.min()), float(values.max())
+
+
+def _windowed(values: Array, center: float, width: float, function: str) -> Array:
+    """PS3.3 C.11.2.1.2 and C.11.2.1.3."""
+    if function == "SIGMOID":
+        return np.asarray(255 / (1 + np.exp(-4 * (values - center) / width))).round().astype(np.uint8)
+    if function == "LINEAR_EXACT":
+        return _between(values, center - width / 2, center + width / 2)
+    return _between(values, center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2)
+
+
+def _between(values: Array, low: float, high: float) -> Array:
+    if high <= low:
+        return np.where(values > low, 255, 0).astype(np.uint8)
+    return np.asarray(((values - low) / (high - low) * 255).clip(0, 255)).round().astype(np.uint8)
+
+
+def _scaled(values: Array) -> Array:
+    if values.dtype == np.uint8:
+        return values
+    return _between(values.astype(np.float64), 0.0, float(np.iinfo(values.dtype).max))
+
+
+def _fitted(picture: Image.Image, viewport: tuple[int, int]) -> Image.Image:
+    """As large as the viewport allows, in its own proportions."""
+    factor = min(viewport[0] / picture.width, viewport[1] / picture.height)
+    size = (max(round(picture.width * factor), 1), max(round(picture.height * factor), 1))
+    return picture.resize(size, Image.Resampling.LANCZOS)
+
+
+def _texts(header: Dataset, kinds: tuple[str, ...]) -> list[str]:
+    """What says whose picture it is, and how it was made."""
+    keywords = {
+        "patient": ("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+        "technique": ("Modality", "StudyDate", "SeriesDescription", "BodyPartExamined", "KVP", "SliceThickness"),
+    }
+    found = [str(header.get(keyword, "") or "") for kind in kinds for keyword in keywords[kind]]
+    return [text for text in found if text]
+
+
+def _write(picture: Image.Image, texts: list[str]) -> None:
+    draw = ImageDraw.Draw(picture)
+    for line, text in enumerate(texts):
+        white, black = (255, 0) if picture.mode == "L" else ((255,) * 3, (0,) * 3)
+        draw.text((6, 6 + 14 * line), text, fill=white, stroke_width=1, stroke_fill=black)

@@ -1,0 +1,197 @@
+"""WADO-RS: studies, series, instances, their metadata, frames, bulk data and pictures, for whoever may see them.
+
+PS3.18 10.4, https://dicom.nema.org/medical/dicom/current/output/html/part18.html#sect_10.4
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hayat_fhir.dicomweb import media_types
+from hayat_fhir.dicomweb.answers import Part, file_part, multipart, single
+from hayat_fhir.dicomweb.callers import Callers
+from hayat_fhir.dicomweb.media_types import COMPRESSED, DICOM, EXPLICIT, OCTETS, Range
+from hayat_fhir.errors import InvalidRequest, NotAcceptable, TooLarge
+from hayat_fhir.imaging_process import ImagingProcesses
+from hayat_fhir.services.retrieval import Retrieval, Retrieved
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+_DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,6})?", re.ASCII)
+_PLACE = re.compile(r"[0-9A-F]{8}(/[0-9]{1,6}/[0-9A-F]{8}){0,16}", re.ASCII | re.IGNORECASE)
+_MOST_FRAMES = 1000
+_MOST_TRANSCODED = 512
+_LARGEST_VIEWPORT = 8192
+_THUMBNAIL = (256, 256)
+_FUNCTIONS = frozenset({"LINEAR", "LINEAR_EXACT", "SIGMOID"})
+_ANNOTATIONS = frozenset({"patient", "technique"})
+_BULK = b'"BulkDataURI":"'
+
+
+class Wado:
+    """Answers retrievals. ``root`` is the door's URL."""
+
+    def __init__(self, callers: Callers, retrieval: Retrieval, processes: ImagingProcesses, root: str) -> None:
+        self._callers = callers
+        self._retrieval = retrieval
+        self._processes = processes
+        self._root = root
+
+    async def objects(self, request: Request) -> Response:
+        """A study, a series or an instance: the files as they came, or in Explicit VR Little Endian where asked."""
+        wanted = media_types.ranges(request.headers.get("accept", "*/*"))
+        images = await self._images(request)
+        for one in wanted:
+            if not (one.anything or one.multipart or one.media in {DICOM, "application/*"}):
+                continue
+            alone = not (one.anything or one.multipart)
+            if alone and "instance" not in request.path_params:
+                continue
+            if one.anything or all(one.takes(DICOM, image.transfer_syntax) for image in images):
+                parts = [file_part(image, self._url(image)) for image in images]
+            elif one.takes(DICOM, EXPLICIT):
+                parts = await self._transcoded(images)
+            else:
+                continue
+            return single(parts[0]) if alone else multipart(parts, DICOM)
+        raise NotAcceptable("only application/dicom, as stored or in Explicit VR Little Endian, is served here")
+
+    async def metadata(self, request: Request) -> Response:
+        """The attributes of all images below, as an array of the DICOM JSON model."""
+        media = media_types.json(request.headers.get("accept", "*/*"))
+        images = await self._images(request)
+        found = [
+            json.replace(_BULK, _BULK + f"{self._url(image)}/".encode())
+            async for image, json in self._retrieval.metadata(images)
+        ]
+        return Response(b"[" + b",".join(found) + b"]", media_type=media)
+
+    async def frames(self, request: Request) -> Response:
+        """Frames of an image, as they are stored or decoded, as the client accepts."""
+        wanted = media_types.ranges(request.headers.get("accept", "*/*"))
+        numbers = _numbers(request.path_params["frames"])
+        (image,) = await self._images(request)
+        for one in wanted:
+            if (alone := not (one.anything or one.multipart)) and len(numbers) > 1:
+                continue
+            found = await self._frames(image, numbers, one)
+            if found is not None:
+                media, frames = found
+                parts = [Part(media, frame, len(frame), f"{self._url(image)}/frames/{number}")
+                         for number, frame in zip(numbers, frames, strict=True)]  # fmt: skip
+                return single(parts[0]) if alone else multipart(parts, media.partition(";")[0])
+        raise NotAcceptable("frames are served as they are stored, or as application/octet-stream")
+
+    async def bulk_data(self, request: Request) -> Response:
+        """One large value of the header, or all pixels."""
+        place = request.path_params["place"]
+        if _PLACE.fullmatch(place) is None:
+            raise InvalidRequest("not the place of a value", code="value")
+        (image,) = await self._images(request)
+        value = b"".join(await self._processes.run("bulk", str(image.path), place=place.upper()))
+        part = Part(OCTETS, value, len(value))
+        for one in media_types.ranges(request.headers.get("accept", "*/*")):
+            if one.anything or (one.multipart and one.takes(OCTETS, "")):
+                return multipart([part], OCTETS)
+            if one.media in {OCTETS, "application/*"}:
+                return single(part)
+        raise NotAcceptable("only application/octet-stream is served here")
+
+    async def rendered(self, request: Request) -> Response:
+        """A frame as a picture: the first that is named, or the middle one."""
+        return await self._picture(request, None)
+
+    async def thumbnail(self, request: Request) -> Response:
+        """A small picture of what stands in the middle of a study, series or instance."""
+        return await self._picture(request, _THUMBNAIL)
+
+    async def _picture(self, request: Request, viewport: tuple[int, int] | None) -> Response:
+        media = media_types.picture(_accepted(request))
+        how = {**rendering(request.query_params, viewport), "format": media.removeprefix("image/").upper()}
+        numbers = _numbers(request.path_params["frames"]) if "frames" in request.path_params else [None]
+        images = await self._images(request)
+        image = images[len(images) // 2]
+        (picture,) = await self._processes.run("rendered", str(image.path), number=numbers[0], how=how)
+        return Response(picture, media_type=media)
+
+    async def _frames(self, image: Retrieved, numbers: list[int], one: Range) -> tuple[str, list[bytes]] | None:
+        path, syntax = str(image.path), image.transfer_syntax
+        media = COMPRESSED.get(syntax)
+        named = (one.part if one.multipart else one.media) not in {"*/*", ""}
+        if media is not None and named and one.takes(media, syntax):
+            return f"{media}; transfer-syntax={syntax}", await self._processes.run("stored", path, numbers=numbers)
+        if not (one.anything or one.multipart or one.media in {OCTETS, "application/*"}):
+            return None
+        if one.syntax == "*" and one.takes(OCTETS, syntax):
+            return f"{OCTETS}; transfer-syntax={syntax}", await self._processes.run("stored", path, numbers=numbers)
+        if one.anything or one.takes(OCTETS, EXPLICIT):
+            return f"{OCTETS}; transfer-syntax={EXPLICIT}", await self._processes.run("decoded", path, numbers=numbers)
+        return None
+
+    async def _transcoded(self, images: list[Retrieved]) -> list[Part]:
+        if len(images) > _MOST_TRANSCODED:
+            raise TooLarge("too many images to be transcoded at once")
+        parts = []
+        for image in images:
+            (content,) = await self._processes.run("transcoded", str(image.path))
+            parts.append(Part(f"{DICOM}; transfer-syntax={EXPLICIT}", content, len(content), self._url(image)))
+        return parts
+
+    async def _images(self, request: Request) -> list[Retrieved]:
+        caller = await self._callers.of(request)
+        names = request.path_params
+        return await self._retrieval.images(caller, names["study"], names.get("series"), names.get("instance"))
+
+    def _url(self, image: Retrieved) -> str:
+        return f"{self._root}/studies/{image.study}/series/{image.series}/instances/{image.uid}"
+
+
+def rendering(asked: Any, viewport: tuple[int, int] | None) -> dict[str, Any]:  # noqa: ANN401 - query parameters
+    """The parameters of a rendering.
+
+    Raises:
+        InvalidRequest: One is malformed.
+    """
+    found: dict[str, Any] = {"viewport": viewport}
+    if "window" in asked:
+        center, width, function = (*asked["window"].split(","), "LINEAR", "", "")[:3]
+        function = function.upper().replace("-", "_")
+        if not (_DECIMAL.fullmatch(center) and _DECIMAL.fullmatch(width)) or function not in _FUNCTIONS:
+            raise InvalidRequest("a window is center,width,function", code="value", expression=["window"])
+        if float(width) < 1:
+            raise InvalidRequest("a window is at least 1 wide", code="value", expression=["window"])
+        found["window"] = [float(center), float(width), function]
+    if "viewport" in asked:
+        sides = asked["viewport"].split(",")
+        if len(sides) != 2 or not all(_NUMBER.fullmatch(side) and int(side) <= _LARGEST_VIEWPORT for side in sides):
+            raise InvalidRequest("a viewport is width,height", code="value", expression=["viewport"])
+        found["viewport"] = [int(side) for side in sides]
+    if "quality" in asked:
+        if _NUMBER.fullmatch(asked["quality"]) is None or int(asked["quality"]) > 100:
+            raise InvalidRequest("a quality is 1 to 100", code="value", expression=["quality"])
+        found["quality"] = int(asked["quality"])
+    if asked.get("annotation"):
+        kinds = asked["annotation"].split(",")
+        if not set(kinds) <= _ANNOTATIONS:
+            raise InvalidRequest("annotation is patient, technique", code="value", expression=["annotation"])
+        found["annotation"] = kinds
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _accepted(request: Request) -> str:
+    return str(request.query_params.get("accept") or request.headers.get("accept", "*/*"))
+
+
+def _numbers(text: str) -> list[int]:
+    """The numbers of frames in a path.
+
+    Raises:
+        InvalidRequest: They are none, or too many.
+    """
+    numbers = text.replace("%2C", ",").split(",")
+    if len(numbers) > _MOST_FRAMES or not all(_NUMBER.fullmatch(number) for number in numbers):
+        raise InvalidRequest("frames are numbers from 1, separated by commas", code="value")
+    return [int(number) for number in numbers]

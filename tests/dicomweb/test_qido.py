@@ -1,0 +1,98 @@
+"""QIDO-RS: what is found, told and refused, at every level."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Archive
+
+
+def test_studies(archive: Archive) -> None:
+    """By patient, name, date and modality; wildcards; counts; where to get them."""
+    client = archive.client()
+    ct = archive.images["CT0"]
+    for filters in (
+        {"PatientID": "P-1"},
+        {"00100020": "P-1"},
+        {"PatientName": "öz*"},
+        {"ModalitiesInStudy": "MR", "PatientID": "P-1"},
+        {"StudyInstanceUID": ct.StudyInstanceUID},
+        {"StudyDate": f"{ct.StudyDate}-{ct.StudyDate}", "PatientID": "P-1"},
+    ):
+        matches = client.search_for_studies(search_filters=filters)
+        assert len(matches) == 1, filters
+        found = matches[0]
+        assert found["0020000D"]["Value"] == [ct.StudyInstanceUID], filters
+        assert found["00201206"]["Value"] == [2]
+        assert found["00201208"]["Value"] == [6]
+        assert sorted(found["00080061"]["Value"]) == ["CT", "MR"]
+        assert found["00081190"]["Value"] == [f"{archive.site.url}/dicomweb/studies/{ct.StudyInstanceUID}"]
+    assert client.search_for_studies(search_filters={"PatientID": "P-3"}) == []
+    assert len(client.search_for_studies()) == 2
+
+
+def test_series_and_instances(archive: Archive) -> None:
+    """Below a study, below a series, and of the whole archive."""
+    client = archive.client()
+    ct, mr = archive.images["CT0"], archive.images["MR"]
+    assert len(client.search_for_series(ct.StudyInstanceUID)) == 2
+    (series,) = client.search_for_series(ct.StudyInstanceUID, search_filters={"Modality": "MR"})
+    assert series["0020000E"]["Value"] == [mr.SeriesInstanceUID]
+    assert len(client.search_for_instances(ct.StudyInstanceUID)) == 6
+    found = client.search_for_instances(ct.StudyInstanceUID, ct.SeriesInstanceUID)
+    assert {one["00080018"]["Value"][0] for one in found} == {
+        archive.images[f"CT{number}"].SOPInstanceUID for number in range(5)
+    }
+    assert len(client.search_for_series(search_filters={"Modality": "CT"})) == 1
+    (one,) = client.search_for_instances(search_filters={"SOPInstanceUID": mr.SOPInstanceUID})
+    assert one["00081190"]["Value"] == [f"{archive.site.url}/dicomweb{archive.path('MR')}"]
+
+
+def test_paging_and_fields(archive: Archive) -> None:
+    """Pages neither repeat nor skip, and say when there is more; fields come when asked for."""
+    with archive.http() as http:
+        study = archive.images["CT0"].StudyInstanceUID
+        pages = [http.get(f"/studies/{study}/instances?limit=2&offset={offset}") for offset in (0, 2, 4)]
+        uids = [one["00080018"]["Value"][0] for page in pages for one in page.json()]
+        assert len(set(uids)) == len(uids) == 6
+        assert [bool(page.headers.get("warning")) for page in pages] == [True, True, False]
+        assert http.get(f"/studies/{study}/instances?offset=6").status_code == 204
+        bare = http.get("/studies?PatientID=P-1").json()[0]
+        told = http.get("/studies?PatientID=P-1&includefield=all&fuzzymatching=true")
+        assert set(bare) <= set(told.json()[0])
+        assert "fuzzymatching" in told.headers["warning"]
+        series = http.get(f"/studies/{study}/series?includefield=Manufacturer&Modality=CT").json()[0]
+        assert series["00080070"]["Value"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/studies?Unknown=1", 400),
+        ("/studies?PatientID[$ne]=1", 400),
+        ("/studies?SeriesDescription=x", 400),
+        ("/studies?limit=-1", 400),
+        ("/studies?offset=x", 400),
+        ("/studies?StudyDate=tomorrow", 400),
+        ("/studies?StudyInstanceUID=x", 400),
+        ("/studies?includefield=Nothing", 400),
+        ("/studies/x/series", 400),
+    ],
+)
+def test_what_is_not_understood_is_refused(archive: Archive, path: str, status: int) -> None:
+    """Never ignored: that would widen the result."""
+    with archive.http() as http:
+        answer = http.get(path)
+    assert answer.status_code == status
+    assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+def test_only_what_may_be_seen_is_found(archive: Archive) -> None:
+    """A patient finds nothing of others; staff have no images; each query is on record."""
+    with archive.http("patient") as http:
+        assert http.get("/studies").status_code == 204
+        assert http.get("/instances").status_code == 204
+    with archive.http("staff") as http:
+        assert http.get("/studies").status_code == 403
+        events = http.get(f"{archive.site.url}/fhir/AuditEvent?_count=50&_sort=-date").json()
+    assert "query" in str(events)

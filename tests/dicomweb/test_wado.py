@@ -1,0 +1,173 @@
+"""WADO-RS: whole objects, metadata, frames, bulk data and pictures, as PyPI's client and plain HTTP ask for them."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.pixels import pixel_array
+
+from .conftest import FRAMES, Archive
+
+OCTETS = 'multipart/related; type="application/octet-stream"'
+
+
+def parts(answer: httpx.Response) -> list[tuple[str, bytes]]:
+    """Content types and contents of a multipart answer."""
+    assert answer.status_code == 200, answer.text
+    boundary = answer.headers["content-type"].partition("boundary=")[2].encode()
+    found = []
+    for text in answer.content.split(b"--" + boundary)[1:-1]:
+        head, _, content = text.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        kinds = [line.partition(":")[2].strip() for line in head.decode().split("\r\n") if line.startswith("Content-T")]
+        found.append((kinds[0], content.removesuffix(b"\r\n")))
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    return found
+
+
+def test_objects_come_back_as_they_came(archive: Archive) -> None:
+    """A study, a series, an image: to the byte of each pixel and attribute."""
+    ct = archive.images["CT0"]
+    study = archive.client().retrieve_study(ct.StudyInstanceUID)
+    assert {one.SOPInstanceUID for one in study} == {
+        one.SOPInstanceUID for one in archive.images.values() if one.StudyInstanceUID == ct.StudyInstanceUID
+    }
+    series = archive.client().retrieve_series(ct.StudyInstanceUID, ct.SeriesInstanceUID)
+    assert len(series) == 5
+    one = archive.client().retrieve_instance(ct.StudyInstanceUID, ct.SeriesInstanceUID, ct.SOPInstanceUID)
+    assert one.PixelData == ct.PixelData
+    assert one.PatientName == "Öz^Ayşe"
+
+
+def test_objects_are_transcoded_where_asked(archive: Archive) -> None:
+    """Explicit VR Little Endian out of whatever is stored; what cannot be made is 406."""
+    wanted = 'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.1'
+    with archive.http() as http:
+        for name in FRAMES:
+            ((_, content),) = parts(http.get(archive.path(name), headers={"Accept": wanted}))
+            made = dcmread(io.BytesIO(content))
+            assert made.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+            assert (made.pixel_array == pixel_array(archive.images["native"])).all(), name
+            assert made.SOPInstanceUID == archive.images[name].SOPInstanceUID
+        jpeg = wanted.replace("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50")
+        assert http.get(archive.path("CT0"), headers={"Accept": jpeg}).status_code == 406
+
+
+def test_metadata(archive: Archive) -> None:
+    """All attributes but the large ones, whose places answer."""
+    ct = archive.images["CT0"]
+    client = archive.client()
+    found = client.retrieve_series_metadata(ct.StudyInstanceUID, ct.SeriesInstanceUID)
+    assert len(found) == 5
+    assert len(client.retrieve_study_metadata(ct.StudyInstanceUID)) == 6
+    (again,) = (client.retrieve_instance_metadata(ct.StudyInstanceUID, ct.SeriesInstanceUID, ct.SOPInstanceUID),)
+    read = Dataset.from_json(json.dumps({tag: one for tag, one in again.items() if "BulkDataURI" not in one}))
+    for keyword in ("PatientName", "Rows", "PixelSpacing", "ImageOrientationPatient", "WindowCenter", "Modality"):
+        assert read.get(keyword) == ct.get(keyword), keyword
+    assert again["00083002"]["Value"] == [ct.file_meta.TransferSyntaxUID]
+    bulk = again["7FE00010"]["BulkDataURI"]
+    assert bulk.startswith(f"{archive.site.url}/dicomweb/studies/{ct.StudyInstanceUID}/")
+    assert b"".join(client.retrieve_bulkdata(bulk)) == ct.PixelData
+    with archive.http() as http:
+        answer = http.get(archive.path("CT0") + "/metadata", headers={"Accept": "application/json"})
+        assert answer.headers["content-type"] == "application/json"
+        xml = {"Accept": "multipart/related; type=application/dicom+xml"}
+        assert http.get(archive.path("CT0") + "/metadata", headers=xml).status_code == 406
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_frames_decoded(archive: Archive, name: str) -> None:
+    """Whatever the encoding, the same values as numpy's; any order, any subset."""
+    values = pixel_array(archive.images["native"])
+    one = archive.images[name]
+    frames = archive.client().retrieve_instance_frames(
+        one.StudyInstanceUID, one.SeriesInstanceUID, one.SOPInstanceUID, [7, 1]
+    )
+    assert [np.frombuffer(frame, "<u2").reshape(values.shape[1:]).tolist() for frame in frames] == [
+        values[6].tolist(),
+        values[0].tolist(),
+    ]
+
+
+def test_frames_as_they_are_stored(archive: Archive) -> None:
+    """A client that knows the encoding gets the stored bytes."""
+    kinds = {"rle": "image/dicom-rle", "jls": "image/jls", "jp2": "image/jp2"}
+    with archive.http() as http:
+        for name, media in kinds.items():
+            wanted = f'multipart/related; type="{media}"; transfer-syntax=*'
+            found = parts(http.get(archive.path(name) + "/frames/2,10", headers={"Accept": wanted}))
+            assert [kind.partition(";")[0] for kind, _ in found] == [media, media]
+            stored = archive.images[name].PixelData
+            assert all(content in stored for _, content in found)
+            anything = OCTETS + "; transfer-syntax=*"
+            again = parts(http.get(archive.path(name) + "/frames/2,10", headers={"Accept": anything}))
+            assert [content for _, content in again] == [content for _, content in found]
+        single = http.get(archive.path("CT0") + "/frames/1", headers={"Accept": "application/octet-stream"})
+        assert single.content == archive.images["CT0"].PixelData
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/frames/0", 400),
+        ("/frames/a", 400),
+        ("/frames/2", 404),
+        ("/frames/1,1,99", 404),
+        ("/bulkdata/00100010", 404),
+        ("/bulkdata/../../x", 400),
+        ("/rendered?window=1", 400),
+        ("/rendered?window=40,0,LINEAR", 400),
+        ("/rendered?viewport=99999,1", 400),
+        ("/rendered?viewport=1", 400),
+        ("/rendered?quality=101", 400),
+        ("/rendered?annotation=secret", 400),
+    ],
+)
+def test_what_is_wrong_is_said(archive: Archive, path: str, status: int) -> None:
+    """With a status of its own and an OperationOutcome, never a fault."""
+    with archive.http() as http:
+        url = str(http.base_url).rstrip("/") + archive.path("CT0") + path.replace("..", "%2e%2e")
+        answer = http.get(url)
+    assert answer.status_code == status
+    assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+def test_pictures(archive: Archive) -> None:
+    """JPEG and PNG, windowed and fitted as asked; what is seen are the values."""
+    values = pixel_array(archive.images["CT0"]).astype(float)
+    slope = float(archive.images["CT0"].RescaleSlope)
+    hounsfield = values * slope + float(archive.images["CT0"].RescaleIntercept)
+    with archive.http() as http:
+        png = http.get(archive.path("CT0") + "/rendered?window=40,400,LINEAR", headers={"Accept": "image/png"})
+        shown = np.asarray(Image.open(io.BytesIO(png.content)))
+        expected = ((hounsfield - 39.5) / 399 + 0.5).clip(0, 1) * 255
+        assert np.abs(shown.astype(float) - expected).max() <= 1
+        jpeg = http.get(archive.path("CT0") + "/rendered")
+        assert jpeg.headers["content-type"] == "image/jpeg"
+        assert Image.open(io.BytesIO(jpeg.content)).size == (128, 128)
+        fitted = http.get(archive.path("MR") + "/frames/1/rendered?viewport=100,200&annotation=patient,technique")
+        assert Image.open(io.BytesIO(fitted.content)).size == (100, 100)
+        colour = http.get(archive.path("colour") + "/rendered", headers={"Accept": "image/png"})
+        assert (np.asarray(Image.open(io.BytesIO(colour.content))) == pixel_array(archive.images["colour"])).all()
+        for path in ("", "/series/" + archive.images["CT0"].SeriesInstanceUID):
+            small = http.get(f"/studies/{archive.images['CT0'].StudyInstanceUID}{path}/thumbnail")
+            assert max(Image.open(io.BytesIO(small.content)).size) == 256
+        for name in FRAMES:
+            assert http.get(archive.path(name) + "/frames/4/rendered").status_code == 200
+        assert http.get(archive.path("CT0") + "/rendered", headers={"Accept": "video/mp4"}).status_code == 406
+
+
+def test_only_those_entitled(archive: Archive) -> None:
+    """A stranger's study is answered like none at all, at every address; nobody is 401."""
+    paths = ["", "/metadata", "/frames/1", "/rendered", "/thumbnail", "/bulkdata/7FE00010"]
+    with archive.http("patient") as http, archive.http("staff") as staff:
+        for path in paths:
+            assert http.get(archive.path("CT0") + path).status_code == 404
+            assert staff.get(archive.path("CT0") + path).status_code == 403
+            assert httpx.get(f"{http.base_url}{archive.path('CT0')[1:]}{path}", trust_env=False).status_code == 401
