@@ -31,6 +31,8 @@ class Directory:
         sockets.on("offline-user", self._offline)
         sockets.on("watch-presence", self._watch)
         sockets.on("get-online-doctor", self._list)
+        for claim in ("presence", "updateDoctorList", "status", "busy"):
+            sockets.on(claim, self._claimed)
         presence.listen(self._heard)
 
     async def run(self) -> None:
@@ -86,6 +88,12 @@ class Directory:
         await self._sockets.server.enter_room(session.sid, _OLDER)
         # as all have been told it, not as it may have become since: who missed a change would not hear of its undoing
         await self._sockets.emit("updateDoctorList", self._shown, to=session.sid)
+
+    async def _claimed(self, session: Session, payload: Sequence[Any]) -> None:
+        """Presence is what the server knows: nobody tells it."""
+        del payload
+        await self._sockets.denied(session)
+        raise Forbidden("presence is not told by clients")
 
     async def _check_claims(self, session: Session, claims: Sequence[Any]) -> None:
         """Audit where a payload names another socket or person than the one that the token names."""

@@ -23,6 +23,7 @@ from aiortc.sdp import candidate_from_sdp
 from hayat_fhir.child_process import leave_no_core
 from hayat_fhir.realtime.measuring import Camera, Microphone
 from hayat_fhir.realtime.passing_on import Exchange
+from hayat_fhir.realtime.strangers import keep_out
 from hayat_fhir.security.sealing import Sealed
 
 _ADDRESS_SPACE = 4 * 2**30
@@ -169,4 +170,5 @@ if __name__ == "__main__":
     leave_no_core()
     resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
     os.nice(5)
+    keep_out()
     asyncio.run(main())

@@ -100,11 +100,12 @@ async def test_nobody_else_goes_online_and_payloads_name_nobody(served: Served, 
     await practice.call("online-user", practice.sid, victim.id)
     (shown,) = await watching.told("updateDoctorList", lambda shown: doctor.id in shown)
     assert victim.id not in shown
-    assert await _denials(served, doctor.id)
-    assert await _denials(served, patient.id)
+    assert await denials(served, doctor.id)
+    assert await denials(served, patient.id)
 
 
-async def _denials(served: Served, id: str) -> int:
+async def denials(served: Served, id: str) -> int:
+    """How many refusals have been audited for somebody."""
     found = served.site.database.collection("AuditEvent").count_documents(
         {
             "resource.subtype.code": "110132",
