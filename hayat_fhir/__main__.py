@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hayat_fhir.account_commands import account
+from hayat_fhir.imaging_commands import imaging
 from hayat_fhir.partner_commands import partner
 from hayat_fhir.quarantine_commands import quarantine
 from hayat_fhir.site_commands import settings, with_site
@@ -38,6 +39,7 @@ keys = typer.Typer(help="The keys that the site signs with.", no_args_is_help=Tr
 outbox = typer.Typer(help="What is on its way to partners.", no_args_is_help=True)
 app.add_typer(account, name="account")
 app.add_typer(partner, name="partner")
+app.add_typer(imaging, name="imaging")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(outbox, name="outbox")
 app.add_typer(keys, name="keys")

@@ -24,7 +24,8 @@ _ABOUT = {
     "hayat_dicom_processes": "Processes that serve the DICOM port",
     "hayat_imaging_reconciled": "What crashes had left unfinished: files removed, rows withdrawn, files damaged",
     "hayat_imaging_instances": "Images stored",
-    "hayat_imaging_quarantine": "Images in quarantine",
+    "hayat_imaging_quarantine": "Images in quarantine, by what has been decided of them",
+    "hayat_imaging_pending_studies": "Studies whose latest images are not in their ImagingStudy yet",
     "hayat_imaging_free_bytes": "Bytes left on the file system of the images, the reserve included",
     "hayat_outbox_jobs": "Unfinished jobs, such as deliveries to partners",
 }

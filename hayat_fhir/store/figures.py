@@ -98,7 +98,8 @@ class SiteFigures:
     def __init__(self, database: Database) -> None:
         self._rows = database.collection("figures")
         self._outbox = database.collection("outbox")
-        self._kept = {name: database.collection(name) for name in ("instances", "quarantine")}
+        self._instances = database.collection("instances")
+        self._quarantine = database.collection("quarantine")
 
     async def read(self) -> list[Figure]:
         """All of them.
@@ -118,9 +119,11 @@ class SiteFigures:
                         gauges[name] += value
                     gauges |= row["shared"]
                     gauges["hayat_dicom_processes"] += 1
-            for name, rows in self._kept.items():
-                gauges[f"hayat_imaging_{name}"] = await rows.estimated_document_count()
+            gauges["hayat_imaging_instances"] = await self._instances.estimated_document_count()
+            pending = await self._instances.distinct("study", {"pending": True})
+            gauges["hayat_imaging_pending_studies"] = len(pending)
             found += [Figure(name, "gauge", value) for name, value in gauges.items()]
+            found += await self._of_quarantine()
             by_kind: list[dict[str, Any]] = [
                 {"$match": {"unfinished": True}},
                 {"$group": {"_id": {"kind": "$kind", "status": "$status"}, "jobs": {"$sum": 1}}},
@@ -129,6 +132,14 @@ class SiteFigures:
                 of = tuple(sorted((str(key), str(value)) for key, value in row["_id"].items()))
                 found.append(Figure("hayat_outbox_jobs", "gauge", float(row["jobs"]), of))
         return found
+
+    async def _of_quarantine(self) -> list[Figure]:
+        """How much is in quarantine by state; what waits for a decision is told even where that is nothing."""
+        entries = {"open": 0.0}
+        by_state: list[dict[str, Any]] = [{"$group": {"_id": "$state", "entries": {"$sum": 1}}}]
+        async for row in await self._quarantine.aggregate(by_state):
+            entries[str(row["_id"])] = float(row["entries"])
+        return [Figure("hayat_imaging_quarantine", "gauge", n, (("state", state),)) for state, n in entries.items()]
 
 
 def _read(gauges: Mapping[str, Callable[[], float]]) -> dict[str, float]:

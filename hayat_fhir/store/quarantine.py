@@ -89,17 +89,6 @@ class QuarantineRows:
             rows = self._rows.find(criteria).sort([("received", -1), ("_id", 1)]).limit(count)
             return [entry_of(row) for row in await rows.to_list(count)]
 
-    async def counts(self) -> dict[tuple[str, str], int]:
-        """How many entries there are by state and reason.
-
-        Raises:
-            Unavailable: MongoDB does not answer.
-        """
-        stages = [{"$group": {"_id": {"state": "$state", "reason": "$reason"}, "entries": {"$sum": 1}}}]
-        with answered():
-            rows = [row async for row in await self._rows.aggregate(stages)]
-        return {(str(row["_id"]["state"]), str(row["_id"]["reason"])): int(row["entries"]) for row in rows}
-
     async def accept(self, id: str, by: str, reason: str) -> Entry:
         """Let an image in: as its study's patient's, with its demographics, or in the place of the one that is there.
 
