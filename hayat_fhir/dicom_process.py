@@ -47,6 +47,8 @@ from hayat_fhir.store.partners import Partner, peers
 if TYPE_CHECKING:
     from hayat_fhir.settings import Settings
 
+_INDEXED = ["AuditEvent", "Appointment", "ServiceRequest"]
+"""The resource types that this process writes or searches by parameters."""
 _PATIENCE = 10.0
 _RECONCILE_SECONDS = 60.0
 _PUBLISH_SECONDS = 5.0
@@ -133,7 +135,7 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
     database, sync_database = connect(url), connect_sync(url)
     log = AuditLog(database)
     parameters = SearchParameters(
-        (row for row in loaded.search_parameters if row["base"] in {"AuditEvent", "Resource"}), ["AuditEvent"]
+        (row for row in loaded.search_parameters if row["base"] in {*_INDEXED, "Resource"}), _INDEXED
     )
     indexer = Indexer(parameters, loaded.compartments, settings.fhir_url)
     auditing = Auditing(log, indexer, settings.site_name)
@@ -142,7 +144,16 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
     blobs = Blobs(settings.data_dir / "blobs", settings.disk_reserve_mb << 20)
     await asyncio.to_thread(instances.prepare)
     figures = Figures({"hayat_imaging_free_bytes": blobs.free_bytes})
-    asked = QueryRetrieve(loaded.dicom, database, auditing, blobs, settings.ae_title, asyncio.get_running_loop())
+    asked = QueryRetrieve(
+        loaded.dicom,
+        database,
+        auditing,
+        blobs,
+        settings.ae_title,
+        asyncio.get_running_loop(),
+        parameters,
+        settings.fhir_url,
+    )
     tasks = [
         asyncio.create_task(asked.run()),
         asyncio.create_task(_reconcile(blobs, instances, figures)),

@@ -75,9 +75,14 @@ def answer(asked: Query, found: Mapping[str, Any], identifier: Dataset, ae_title
         setattr(dataset, _LEVEL, asked.level.name)
         dataset.RetrieveAETitle = ae_title
         dataset.InstanceAvailability = "ONLINE"
-        charset = _charset(list(_texts(shown.values())), identifier)
-        if charset:
-            dataset.SpecificCharacterSet = charset
+        return with_charset(dataset, shown, identifier)
+
+
+def with_charset(dataset: Dataset, said: Mapping[str, Any], identifier: Dataset) -> Dataset:
+    """The data set, in a charset that can say what it says: that of the query, if possible."""
+    charset = _charset(list(_texts(said)), identifier)
+    if charset:
+        dataset.SpecificCharacterSet = charset
     return dataset
 
 

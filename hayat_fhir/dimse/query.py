@@ -23,15 +23,15 @@ from hayat_fhir.store.partners import Partner
 PATIENT_ROOT = "1.2.840.10008.5.1.4.1.2.1."
 PATIENT_STUDY_ONLY = "1.2.840.10008.5.1.4.1.2.3."
 MOST_MATCHES = 10_000
-_PENDING, _PENDING_UNSUPPORTED = 0xFF00, 0xFF01
-_CANCELLED = 0xFE00
-_OUT_OF_RESOURCES = 0xA700
+PENDING, PENDING_UNSUPPORTED = 0xFF00, 0xFF01
+CANCELLED = 0xFE00
+OUT_OF_RESOURCES = 0xA700
 _STATUS = {
     Category.INVALID: 0xA900,
     Category.FORBIDDEN: 0x0124,
     Category.UNAUTHENTICATED: 0x0124,
-    Category.TOO_LARGE: _OUT_OF_RESOURCES,
-    Category.UNAVAILABLE: _OUT_OF_RESOURCES,
+    Category.TOO_LARGE: OUT_OF_RESOURCES,
+    Category.UNAVAILABLE: OUT_OF_RESOURCES,
 }
 _UNABLE = 0xC000
 KnownAs = Callable[[Partner, str], Coroutine[Any, Any, Caller]]
@@ -71,17 +71,17 @@ class FindProvider:
 
     def _answers(self, event: Event, peer: Partner) -> Iterator[tuple[Dataset | int, Dataset | None]]:
         asked, identifier = received(lambda: event.identifier, top_of(str(event.context.abstract_syntax)))
-        pending = _PENDING if is_understood(asked, identifier) else _PENDING_UNSUPPORTED
+        pending = PENDING if is_understood(asked, identifier) else PENDING_UNSUPPORTED
         caller = self._loop.wait(self._known_as(peer, event.assoc.address))
         ae_title = str(event.assoc.acceptor.ae_title).strip()
         given = 0
         for matches in self._loop.each(self._query.find(caller, asked)):
             for found in matches:
                 if event.is_cancelled:
-                    yield _CANCELLED, None
+                    yield CANCELLED, None
                     return
                 if given == self._most:
-                    yield _OUT_OF_RESOURCES, None
+                    yield OUT_OF_RESOURCES, None
                     return
                 given += 1
                 yield pending, answer(asked, found, identifier, ae_title)

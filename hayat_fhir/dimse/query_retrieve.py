@@ -10,12 +10,15 @@ from hayat_fhir.dimse.commitment import CommitmentProvider
 from hayat_fhir.dimse.event_loop import EventLoop
 from hayat_fhir.dimse.query import MOST_MATCHES, FindProvider
 from hayat_fhir.dimse.retrieval import RetrievalProvider
+from hayat_fhir.dimse.worklist import WorklistProvider
+from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.security.policy import Policy
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.imaging_query import ImagingQuery
 from hayat_fhir.services.imaging_retrieval import ImagingRetrieval
 from hayat_fhir.services.peer_callers import PeerCallers
 from hayat_fhir.services.storage_commitment import StorageCommitment
+from hayat_fhir.services.worklist import Worklist
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.commitments import CommitmentRequests, Commitments
 from hayat_fhir.store.database import Database
@@ -23,12 +26,14 @@ from hayat_fhir.store.grants import Grants
 from hayat_fhir.store.images import Images
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.partners import Partners
+from hayat_fhir.store.resources import Resources
 
 
 class QueryRetrieve:
     """The services, and what must run beside them.
 
-    ``conformance`` is conformance/dicom.json; ``ae_title`` this site's; ``loop`` the event loop of this process.
+    ``conformance`` is conformance/dicom.json; ``ae_title`` this site's; ``loop`` the event loop of this process;
+    ``parameters`` are the search parameters of ServiceRequest and Appointment at least.
     """
 
     def __init__(
@@ -39,6 +44,8 @@ class QueryRetrieve:
         blobs: Blobs,
         ae_title: str,
         loop: asyncio.AbstractEventLoop,
+        parameters: SearchParameters,
+        base_url: str,
         *,
         most_matches: int = MOST_MATCHES,
     ) -> None:
@@ -48,11 +55,13 @@ class QueryRetrieve:
         query = ImagingQuery(rows, images, policy, auditing)
         retrieval = ImagingRetrieval(rows, images, blobs, policy, auditing)
         commitment = StorageCommitment(images, rows, blobs, owed, asked, policy, auditing)
+        worklist = Worklist(Resources(database), parameters, policy, auditing, base_url)
         self._commitment = CommitmentProvider(commitment, known_as, waiting, partners, ae_title)
         self.services = [
             FindProvider(query, known_as, waiting, most_matches).service(conformance),
             *RetrievalProvider(retrieval, known_as, waiting, partners, ae_title).services(conformance),
             self._commitment.service(conformance),
+            WorklistProvider(worklist, known_as, waiting, most_matches).service(conformance),
         ]
 
     async def run(self) -> None:

@@ -78,6 +78,8 @@ async def opened_gateway(mongodb_url: str, database_name: str, folder: Path, **o
             Blobs(folder / "blobs"),
             "HAYAT",
             asyncio.get_running_loop(),
+            site.parameters,
+            settings.fhir_url,
             **options,
         )
         running = asyncio.create_task(asked.run())
