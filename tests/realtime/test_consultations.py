@@ -131,8 +131,8 @@ async def test_strangers_neither_see_nor_join(served: Served, connect: Connect) 
 
 
 async def test_an_invited_doctor_may_join(served: Served, connect: Connect) -> None:
-    """On the doctor's word, and becomes a participant of the Encounter."""
-    doctor, patient, _, _, consultation = await active(served, connect)
+    """On the doctor's word, becomes a participant of the Encounter, and is announced to both sides."""
+    doctor, patient, practice, home, consultation = await active(served, connect)
     consultant = await served.person("doctor")
     browser = await connect(consultant)
     await browser.call("online-user")
@@ -147,7 +147,13 @@ async def test_an_invited_doctor_may_join(served: Served, connect: Connect) -> N
         encounter = (await http.get(f"/fhir/Encounter/{consultation['id']}")).json()
     assert len(encounter["participant"]) == 2
     await browser.told("consultation")
+    for member in (practice, home):
+        assert (await member.call("join-room", consultation["id"], None))["ok"]
+        member.forget()
     assert (await browser.call("join-room", consultation["id"], None))["ok"]
+    for member in (practice, home):
+        _, who = await member.told("user-connected", lambda _, who: who["id"] == consultant.id)
+        assert who["role"] == "doctor"
 
 
 async def test_after_the_end_nobody_joins(served: Served, connect: Connect) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.realtime.conftest import Connect, Served, until
-from tests.realtime.peerjs import Peers, ticket
+from tests.realtime.peerjs import Peers, PeerSocket, ticket
 from tests.realtime.test_consultations import active
 
 
@@ -220,3 +221,58 @@ async def test_a_doctor_with_an_open_peer_is_in_a_consultation(served: Served, p
     await two.close()
     await until(shown)
     assert home.client.connected
+
+
+async def test_a_ticket_that_has_run_out_lets_nobody_in(served: Served, peers: Peers, connect: Connect) -> None:
+    """After its sixty seconds."""
+    _, patient, _, _, consultation = await active(served, connect)
+    given = await ticket(patient, served.url, consultation["id"])
+    assert given["seconds"] <= 60
+    past = {"$set": {"expires": datetime.now(UTC) - timedelta(seconds=1)}}
+    await served.run(served.site.database.collection("tickets").update_many({"peer": given["peer"]}, past))
+    late = await peers.open(served.url, given["peer"], given["token"])
+    assert (await late.next())["type"] == "ERROR"
+    assert await late.ended()
+
+
+async def test_an_id_is_its_owners_before_during_and_after(served: Served, peers: Peers, connect: Connect) -> None:
+    """Who knows the id of the other side cannot take it, whether it is connected or not."""
+    doctor, patient, _, _, consultation = await active(served, connect)
+    mine = await ticket(patient, served.url, consultation["id"])
+
+    async def stolen() -> str:
+        own = await ticket(doctor, served.url, consultation["id"])
+        thief = await peers.open(served.urls[1], mine["peer"], own["token"])
+        return str((await thief.next())["type"])
+
+    assert await stolen() == "ERROR"
+    one = await peers.open(served.url, mine["peer"], mine["token"])
+    assert await one.next() == {"type": "OPEN"}
+    assert await stolen() == "ERROR"
+    await one.close()
+    assert await stolen() == "ERROR"
+
+
+async def test_what_waits_for_an_absent_peer_is_bounded(served: Served, peers: Peers, connect: Connect) -> None:
+    """At most a hundred messages, which the peer gets in order when it comes."""
+    doctor, patient, _, _, consultation = await active(served, connect)
+    one = await peers.of(patient, served.url, consultation["id"])
+    given = await ticket(doctor, served.url, consultation["id"])
+    for number in range(150):
+        await one.send("CANDIDATE", given["peer"], {"number": number})
+    two = await peers.open(served.url, given["peer"], given["token"])
+    assert await two.next() == {"type": "OPEN"}
+    got: list[int] = []
+    while not await _is_silent(two, got):
+        pass
+    assert got == list(range(len(got)))
+    assert 0 < len(got) <= 100
+
+
+async def _is_silent(two: PeerSocket, got: list[int]) -> bool:
+    """Whether nothing more comes; what does is noted."""
+    try:
+        got.append((await two.next(1))["payload"]["number"])
+    except TimeoutError:
+        return True
+    return False
