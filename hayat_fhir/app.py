@@ -38,6 +38,7 @@ from hayat_fhir.services.drafting import Drafting
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
 from hayat_fhir.services.imaging_query import ImagingQuery
+from hayat_fhir.services.ingest import Ingest
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.legacy_reading import LegacyReading
 from hayat_fhir.services.legacy_writing import LegacyWriting
@@ -52,6 +53,7 @@ from hayat_fhir.services.registration import Registration
 from hayat_fhir.services.retrieval import Retrieval
 from hayat_fhir.services.searching import Searching
 from hayat_fhir.services.sign_in import SignIn
+from hayat_fhir.services.storing import Storing
 from hayat_fhir.services.transactions import Transactions
 from hayat_fhir.settings import Settings
 from hayat_fhir.store.accounts import Accounts
@@ -60,13 +62,13 @@ from hayat_fhir.store.audit_events import AuditLog
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.claims import Claims
 from hayat_fhir.store.consultations import Consultations as ConsultationRows
-from hayat_fhir.store.database import Database, connect
+from hayat_fhir.store.database import Database, ThreadedDatabase, connect, connect_sync
 from hayat_fhir.store.ended_tokens import EndedTokens
 from hayat_fhir.store.grants import Grants
 from hayat_fhir.store.image_metadata import ImageMetadata
 from hayat_fhir.store.images import Images
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
-from hayat_fhir.store.instances import Instances
+from hayat_fhir.store.instances import IncomingInstances, Instances
 from hayat_fhir.store.mongod import EmbeddedMongod, attach
 from hayat_fhir.store.outbox import Outbox
 from hayat_fhir.store.partners import Partners
@@ -102,6 +104,7 @@ class Site:
     quarantine: Quarantine
     retrieval: Retrieval
     imaging_query: ImagingQuery
+    storing: Storing
     imaging_processes: ImagingProcesses
     registration: Registration
     sign_in: SignIn
@@ -134,7 +137,8 @@ async def open_site(settings: Settings, database_name: str = "hayat") -> AsyncIt
     loaded = definitions.load()
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
-        database = connect(await _mongodb_url(settings, stack), database_name)
+        url = await _mongodb_url(settings, stack)
+        database = connect(url, database_name)
         stack.push_async_callback(database.close)
         if settings.mongodb_url is not None:
             await database.check_server()
@@ -145,9 +149,11 @@ async def open_site(settings: Settings, database_name: str = "hayat") -> AsyncIt
         stack.push_async_callback(client.close)
         models = ModelProcesses()
         stack.push_async_callback(models.close)
+        incoming = connect_sync(url, database_name)
+        stack.callback(incoming.client.close)
         imaging_processes = ImagingProcesses()
         stack.push_async_callback(imaging_processes.close)
-        yield _built(settings, loaded, keys, database, log, client, models, imaging_processes)
+        yield _built(settings, loaded, keys, database, log, client, models, imaging_processes, incoming)
 
 
 async def _mongodb_url(settings: Settings, stack: AsyncExitStack) -> str:
@@ -171,6 +177,7 @@ def _built(
     client: PartnerClient,
     models: ModelProcesses,
     imaging_processes: ImagingProcesses,
+    incoming: ThreadedDatabase,
 ) -> Site:
     mappings = check_definitions(loaded)
     parameters = SearchParameters(loaded.search_parameters, loaded.resource_types)
@@ -218,7 +225,7 @@ def _built(
     )
     presence, tickets = Presence(PresenceRows(database), uuid4().hex), Tickets(database)
     peers = PeerIds(keys.secret("peer ids"))
-    instances, blobs = Instances(database), Blobs(settings.data_dir / "blobs")
+    instances, blobs = Instances(database), Blobs(settings.data_dir / "blobs", settings.disk_reserve_mb << 20)
 
     imaging = imaging_services(
         settings, loaded, mappings.tables, database, blobs, interactions, conditional, policy, auditing
@@ -261,6 +268,13 @@ def _built(
         retrieval=Retrieval(instances, blobs, resources, ImageMetadata(database), imaging_processes, policy, auditing),
         imaging_query=ImagingQuery(ImagingStudyRows(database), Images(database), policy, auditing),
         imaging_processes=imaging_processes,
+        storing=Storing(
+            Ingest(IncomingInstances(incoming), blobs, lambda *_: None),
+            partners,
+            policy,
+            auditing,
+            settings.own_patient_id_system,
+        ),
         registration=Registration(
             interactions, accounts, partners, people, settings.own_patient_id_system, authorization
         ),

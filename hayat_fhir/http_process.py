@@ -87,7 +87,9 @@ def web_application(site: Site) -> Application:
 
 
 def _imaging(site: Site) -> dicomweb.Services:
-    return dicomweb.Services(site.authentication, site.retrieval, site.imaging_query, site.imaging_processes)
+    return dicomweb.Services(
+        site.authentication, site.retrieval, site.imaging_query, site.storing, site.imaging_processes
+    )
 
 
 def _realtime(site: Site) -> realtime.Realtime:

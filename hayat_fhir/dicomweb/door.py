@@ -13,11 +13,13 @@ from starlette.routing import Route
 from hayat_fhir.dicomweb import answers
 from hayat_fhir.dicomweb.callers import Authenticates, Callers
 from hayat_fhir.dicomweb.qido import Qido
+from hayat_fhir.dicomweb.stow import Stow
 from hayat_fhir.dicomweb.wado import Wado
 from hayat_fhir.errors import Refusal
 from hayat_fhir.imaging_process import ImagingProcesses
 from hayat_fhir.services.imaging_query import ImagingQuery
 from hayat_fhir.services.retrieval import Retrieval
+from hayat_fhir.services.storing import Storing
 
 _STUDY = "/dicomweb/studies/{study}"
 _SERIES = _STUDY + "/series/{series}"
@@ -32,6 +34,7 @@ class Services:
     authentication: Authenticates
     retrieval: Retrieval
     queries: ImagingQuery
+    storing: Storing
     processes: ImagingProcesses
 
 
@@ -41,6 +44,7 @@ def application(services: Services, site_url: str) -> Starlette:
     root = f"{site_url}/dicomweb"
     wado = Wado(callers, services.retrieval, services.processes, root)
     qido = Qido(callers, services.queries, root)
+    stow = Stow(callers, services.storing, root)
     routes = {
         "/dicomweb/studies": qido.studies,
         "/dicomweb/series": qido.series,
@@ -56,6 +60,9 @@ def application(services: Services, site_url: str) -> Starlette:
         f"{_INSTANCE}/bulkdata/{{place:path}}": wado.bulk_data,
     }
     return Starlette(
-        routes=[Route(path, handler, methods=["GET"]) for path, handler in routes.items()],
+        routes=[
+            *(Route(path, stow.store, methods=["POST"]) for path in ("/dicomweb/studies", _STUDY)),
+            *(Route(path, handler, methods=["GET"]) for path, handler in routes.items()),
+        ],
         exception_handlers={Refusal: answers.refused},
     )

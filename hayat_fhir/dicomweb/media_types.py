@@ -76,10 +76,7 @@ def ranges(accept: str) -> list[Range]:
     """What a client takes, its dearest first."""
     found = []
     for text in _split(accept or "*/*")[:_MOST]:
-        media, *rest = _split(text, ";")
-        parameters = {
-            name.strip().lower(): value.strip().strip('"') for name, _, value in (part.partition("=") for part in rest)
-        }
+        media, parameters = described(text)
         try:
             weight = float(parameters.get("q", "1"))
         except ValueError:
@@ -87,13 +84,20 @@ def ranges(accept: str) -> list[Range]:
         if weight > 0:
             found.append(
                 Range(
-                    media.strip().lower(),
+                    media,
                     parameters.get("type", "").lower(),
                     parameters.get("transfer-syntax", ""),
                     weight,
                 )
             )
     return sorted(found, key=lambda one: one.weight, reverse=True)
+
+
+def described(text: str) -> tuple[str, dict[str, str]]:
+    """A media type in small letters, and its parameters."""
+    media, *rest = _split(text, ";")
+    pairs = (part.partition("=") for part in rest)
+    return media.strip().lower(), {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
 
 
 def json(accept: str) -> str:

@@ -105,8 +105,10 @@ class Ingest:
         """
         return Arrival(self._blobs, transfer_syntax, sop_class, uid, peer)
 
-    def take(self, arrival: Arrival) -> Taken:
+    def take(self, arrival: Arrival, study: str | None = None) -> Taken:
         """Take an image that has arrived into custody; when this returns, it is durable.
+
+        ``study``: the one that it must be of.
 
         Raises:
             InvalidRequest: The data set cannot be read, or a UID is malformed.
@@ -114,14 +116,18 @@ class Ingest:
             Unavailable: It cannot be made durable now.
         """
         try:
-            return self._taken(arrival)
+            return self._taken(arrival, study)
         except BaseException:
             arrival.discard()
             raise
 
-    def _taken(self, arrival: Arrival) -> Taken:
+    def _taken(self, arrival: Arrival, study: str | None) -> Taken:
         durable = arrival.blob.link()
         header = _header(arrival)
+        if study not in {None, header.study}:
+            raise Unprocessable(
+                "the data set is not of the study that the request names", expression=["StudyInstanceUID"]
+            )
         if header.instance != arrival.uid or header.sop_class != arrival.sop_class:
             raise Unprocessable("the data set is not the one that the request names", expression=["SOPInstanceUID"])
         instance = _instance(arrival, header)

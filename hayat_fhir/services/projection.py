@@ -106,7 +106,7 @@ class Projection:
             instances = await self._instances.of_study(study)
         if not instances:
             return await self._emptied(study)
-        caller = Caller(Role.SITE, "imaging", source=instances[0].peer)
+        caller = Caller(Role.SITE, "imaging", source=instances[0].peer or None)
         endpoint = await self._endpoint(caller)
         for _ in range(_ATTEMPTS):
             existing, contested = await self._existing(caller, instances)

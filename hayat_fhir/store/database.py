@@ -34,6 +34,8 @@ from hayat_fhir.store.indexes import indexes_of
 
 Document = dict[str, Any]
 Collection = AsyncCollection[Document]
+ThreadedDatabase = SyncDatabase[Document]
+"""What threads use."""
 
 WRITE_CONCERN = WriteConcern("majority", j=True)
 READ_CONCERN = ReadConcern("majority")
