@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 
 import structlog
 
@@ -23,7 +24,11 @@ class _Library(logging.Handler):
 
 
 def configure_logging() -> None:
-    """Set structlog up for this process, and lead what libraries log into it."""
+    """Set structlog up for this process, and lead what libraries log into it; what they warn of is not told.
+
+    A warning's text may be somebody's, and Python keeps each that it has seen.
+    """
+    warnings.simplefilter("ignore")
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,

@@ -17,6 +17,7 @@ from typing import BinaryIO, cast
 from hayat_fhir.dicom.demographics import differing, of_image
 from hayat_fhir.dicom.header import Header, file_header, is_uid, read_file_header, read_plain_header
 from hayat_fhir.errors import InvalidRequest, TooLarge, Unavailable, Unprocessable
+from hayat_fhir.store.blob_reconciliation import Named
 from hayat_fhir.store.blobs import Blobs, Bytes
 from hayat_fhir.store.instances import IncomingInstances, Instance
 from hayat_fhir.store.partners import Partner
@@ -134,28 +135,33 @@ class Ingest:
         instance, reason, differs = self._identified(instance)
         if reason is not None:
             return self._set_aside(arrival, instance, durable, reason, differs)
-        if self._add(arrival, instance, durable):
+        before = self._add(arrival, instance, durable)
+        if before is None:
             arrival.blob.settle()
             return Taken.STORED
-        kept = self._instances.kept(arrival.uid)
-        if kept is None:
-            raise Unavailable("the instance has just been taken back")
-        if kept.sha256 == instance.sha256:
-            self._blobs.make_durable(kept.blob)
+        if before.sha256 == instance.sha256:
+            self._blobs.make_durable(before.blob)
             arrival.discard()
             return Taken.KNOWN
         return self._set_aside(arrival, instance, durable, OTHER_BYTES)
 
-    def _add(self, arrival: Arrival, instance: Instance, durable: Future[None]) -> bool:
-        """Make row and file durable side by side; False where there is a row with this UID already."""
+    def _add(self, arrival: Arrival, instance: Instance, durable: Future[None]) -> Named | None:
+        """Make row and file durable side by side; the row that was there before, where there was one."""
         try:
-            added = self._instances.add(instance)
-            if added:
+            before = None if self._instances.add(instance) else self._before(instance)
+            if before is None:
                 durable.result()
         except BaseException:
             arrival.blob.leave()
             raise
-        return added
+        return before
+
+    def _before(self, instance: Instance) -> Named | None:
+        """The row with this UID; None where it is this one, of an attempt whose answer did not come."""
+        kept = self._instances.kept(instance.uid)
+        if kept is None:
+            raise Unavailable("the instance has just been taken back")
+        return None if kept.blob == instance.blob else kept
 
     def _identified(self, instance: Instance) -> tuple[Instance, str | None, Sequence[str]]:
         """The instance as its patient's, and what speaks against that: a reason, and in what demographics differ."""
@@ -185,6 +191,7 @@ class Ingest:
         durable.result()
         kept = self._instances.kept(instance.uid)
         if kept is not None and kept.sha256 == instance.sha256:
+            self._blobs.make_durable(kept.blob)
             arrival.discard()
             return Taken.KNOWN
         if self._instances.is_quarantined(instance.uid, instance.sha256) or not self._instances.quarantine(
