@@ -173,6 +173,7 @@ async def test_a_syntax_that_the_partner_does_not_take(gateway: Gateway) -> None
     """A compressed image goes uncompressed to a partner that takes nothing else, and is not claimed to be proven."""
     compressed = dcmread(str(get_testdata_file("MR_small_jpeg_ls_lossless.dcm")))
     compressed.PatientID, compressed.StudyInstanceUID, compressed.SOPClassUID = "P", STUDY, CTImageStorage
+    compressed.PatientName, compressed.PatientSex = "CompressedSamples^CT1", "O"
     compressed.file_meta.MediaStorageSOPClassUID = CTImageStorage
     compressed.SOPInstanceUID = compressed.file_meta.MediaStorageSOPInstanceUID = generate_uid()
     await gateway.push(compressed)

@@ -340,6 +340,7 @@ async def test_transcoding_only_where_nothing_stored_is_taken(gateway: Gateway, 
     pushed = image(PatientID="P", StudyInstanceUID="1.2.3.4")
     compressed = dcmread(str(get_testdata_file("MR_small_jpeg_ls_lossless.dcm")))
     compressed.PatientID, compressed.StudyInstanceUID = "P", "1.2.3.4"
+    compressed.PatientName, compressed.PatientSex = pushed.PatientName, pushed.PatientSex
     assert compressed.file_meta.TransferSyntaxUID == JPEGLSLossless
     await gateway.push(pushed, compressed)
     of = {str(one.SOPInstanceUID): one for one in (pushed, compressed)}
