@@ -46,6 +46,7 @@ from hayat_fhir.services.notifications import Notifications
 from hayat_fhir.services.password_hashing import PasswordHashing
 from hayat_fhir.services.people import People
 from hayat_fhir.services.presence import Presence
+from hayat_fhir.services.procedure_steps import Procedures
 from hayat_fhir.services.projection import Projection
 from hayat_fhir.services.quarantine import Quarantine
 from hayat_fhir.services.recordings import Recordings
@@ -74,6 +75,7 @@ from hayat_fhir.store.outbox import Outbox
 from hayat_fhir.store.partners import Partners
 from hayat_fhir.store.photos import Photos
 from hayat_fhir.store.presence import PresenceRows
+from hayat_fhir.store.procedure_steps import ProcedureSteps
 from hayat_fhir.store.resources import Resources
 from hayat_fhir.store.throttles import Throttles
 from hayat_fhir.store.tickets import Tickets
@@ -101,6 +103,7 @@ class Site:
     everything: Everything
     exchange: Exchange
     projection: Projection
+    procedures: Procedures
     quarantine: Quarantine
     retrieval: Retrieval
     imaging_query: ImagingQuery
@@ -265,6 +268,7 @@ def _built(
         ),
         projection=imaging.projection,
         quarantine=imaging.quarantine,
+        procedures=Procedures(ProcedureSteps(database), interactions),
         retrieval=Retrieval(instances, blobs, resources, ImageMetadata(database), imaging_processes, policy, auditing),
         imaging_query=ImagingQuery(ImagingStudyRows(database), Images(database), policy, auditing),
         imaging_processes=imaging_processes,

@@ -8,6 +8,7 @@ from typing import Any
 
 from hayat_fhir.dimse.commitment import CommitmentProvider
 from hayat_fhir.dimse.event_loop import EventLoop
+from hayat_fhir.dimse.procedure_step import ProcedureStepProvider
 from hayat_fhir.dimse.query import MOST_MATCHES, FindProvider
 from hayat_fhir.dimse.retrieval import RetrievalProvider
 from hayat_fhir.dimse.worklist import WorklistProvider
@@ -17,6 +18,7 @@ from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.imaging_query import ImagingQuery
 from hayat_fhir.services.imaging_retrieval import ImagingRetrieval
 from hayat_fhir.services.peer_callers import PeerCallers
+from hayat_fhir.services.procedure_steps import ProcedureRecords
 from hayat_fhir.services.storage_commitment import StorageCommitment
 from hayat_fhir.services.worklist import Worklist
 from hayat_fhir.store.blobs import Blobs
@@ -26,6 +28,7 @@ from hayat_fhir.store.grants import Grants
 from hayat_fhir.store.images import Images
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.partners import Partners
+from hayat_fhir.store.procedure_steps import ProcedureSteps
 from hayat_fhir.store.resources import Resources
 
 
@@ -61,6 +64,9 @@ class QueryRetrieve:
             FindProvider(query, known_as, waiting, most_matches).service(conformance),
             *RetrievalProvider(retrieval, known_as, waiting, partners, ae_title).services(conformance),
             self._commitment.service(conformance),
+            ProcedureStepProvider(ProcedureRecords(ProcedureSteps(database), auditing), known_as, waiting).service(
+                conformance
+            ),
             WorklistProvider(worklist, known_as, waiting, most_matches).service(conformance),
         ]
 

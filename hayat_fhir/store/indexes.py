@@ -65,6 +65,7 @@ _SITE_INDEXES: dict[str, list[IndexModel]] = {
         IndexModel("name", unique=True),
         IndexModel("ae_title", unique=True, partialFilterExpression={"ae_title": {"$exists": True}}),
     ],
+    "procedure_steps": [IndexModel([("pending", 1), ("at", 1)], partialFilterExpression={"pending": True})],
     "throttles": [IndexModel("expires", expireAfterSeconds=0)],
     "presence": [IndexModel("process")],
     "signals": [IndexModel("at", expireAfterSeconds=60)],
