@@ -38,6 +38,7 @@ from hayat_fhir.services.drafting import Drafting
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
 from hayat_fhir.services.imaging_query import ImagingQuery
+from hayat_fhir.services.imaging_visibility import ImagingVisibility
 from hayat_fhir.services.ingest import Ingest
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.legacy_reading import LegacyReading
@@ -103,6 +104,7 @@ class Site:
     everything: Everything
     exchange: Exchange
     projection: Projection
+    imaging_visibility: ImagingVisibility
     procedures: Procedures
     quarantine: Quarantine
     retrieval: Retrieval
@@ -268,6 +270,7 @@ def _built(
         ),
         projection=imaging.projection,
         quarantine=imaging.quarantine,
+        imaging_visibility=ImagingVisibility(ImagingStudyRows(database)),
         procedures=Procedures(ProcedureSteps(database), interactions),
         retrieval=Retrieval(instances, blobs, resources, ImageMetadata(database), imaging_processes, policy, auditing),
         imaging_query=ImagingQuery(ImagingStudyRows(database), Images(database), policy, auditing),

@@ -25,6 +25,7 @@ async def serve_worker(settings: Settings) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(site.projection.run(stop))
+            tasks.create_task(site.imaging_visibility.run(stop))
             tasks.create_task(site.procedures.run(stop))
             for _ in range(_DELIVERIES):
                 tasks.create_task(site.exchange.run(stop))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
@@ -111,16 +112,25 @@ class ImagingStudyRows:
         with answered():
             await self._rows.delete_one({"_id": study})
 
-    async def mark(self, imaging_study: str, marks: Sequence[str], *, restricted: bool) -> None:
-        """The ImagingStudy of a row is seen by others now.
+    async def follow(self, since: datetime) -> datetime:
+        """Let rows be seen by those who see their ImagingStudy now; the last change of one since that moment.
 
         Raises:
             Unavailable: MongoDB does not answer.
         """
+        last = since
+        shown = {"compartments": True, "restricted": True, "updated": True}
         with answered():
-            async for document in self._rows.find({"imaging_study": imaging_study}):
-                row = _row({**document, "marks": marks, "restricted": restricted})
-                await self.put(row)
+            changed = self._database.collection("ImagingStudy").find({"updated": {"$gte": since}}, shown)
+            async for study in changed.sort("updated", ASCENDING):
+                last = study["updated"]
+                now_seen = {"marks": [ANYBODY, *study["compartments"]], "restricted": study["restricted"]}
+                stale = {"imaging_study": study["_id"], "$nor": [now_seen]}
+                async for document in self._rows.find(stale):
+                    row = _row({**document, **now_seen})
+                    unchanged = {"_id": row.uid, "match": document["match"]}
+                    await self._rows.update_one(unchanged, {"$set": {**now_seen, "keys": list(_keys(row))}})
+        return last
 
     async def find(
         self,

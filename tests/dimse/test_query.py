@@ -19,6 +19,8 @@ from pynetdicom.sop_class import (
     StudyRootQueryRetrieveInformationModelFind,
 )
 
+from hayat_fhir.security.callers import Caller, Role
+
 from .gateway import Gateway, keys, opened_gateway, tool
 
 Maker = Callable[..., FileDataset]
@@ -211,6 +213,32 @@ async def test_a_peer_sees_only_what_it_may_read(gateway: Gateway, image: Maker)
     assert await seen() == [1] * 5
     await gateway.site.database.collection("ImagingStudy").update_one({}, {"$set": {"restricted": True}})
     assert await seen() == [0] * 5
+
+
+async def test_who_may_see_a_study_later_finds_it(gateway: Gateway, image: Maker) -> None:
+    """A study that is moved to a patient who is shared is found; before, and by any other, it is not."""
+    await gateway.peer("OTHER")
+    await gateway.push(image(PatientID="P"))
+    site = Caller(Role.SITE, "test")
+    patient = await gateway.site.interactions.create(site, "Patient", {"resourceType": "Patient"})
+    await gateway.share(patient.stored.id, "OTHER")
+    row = await gateway.site.database.collection("ImagingStudy").find_one({})
+    assert row is not None
+    study = await gateway.site.interactions.read(site, "ImagingStudy", row["_id"])
+    owner = Caller(Role.SITE, "test", source=study.source)
+    moved = {**(study.resource or {}), "subject": {"reference": patient.stored.reference}}
+    await gateway.site.interactions.update(owner, "ImagingStudy", study.id, moved, study.version)
+    assert await find(gateway, keys(PatientID="P"), calling="OTHER") == ([], 0x0000)
+    stop = asyncio.Event()
+    following = asyncio.create_task(gateway.site.imaging_visibility.run(stop))
+    for _ in range(50):
+        found, _ = await find(gateway, keys(PatientID="P"), calling="OTHER")
+        if found:
+            break
+        await asyncio.sleep(0.1)
+    stop.set()
+    await following
+    assert [one.PatientID for one in found] == ["P"]
 
 
 async def test_scopes_bound_what_a_peer_asks(gateway: Gateway) -> None:
