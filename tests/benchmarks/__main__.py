@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from hayat_fhir.demonstration_site import DemonstrationFailed
-from tests.benchmarks import bundles, dicom, kills, legacy, machine, presence, read, search, sign_in, start
+from tests.benchmarks import bundles, dicom, dicomweb, kills, legacy, machine, presence, read, search, sign_in, start
 from tests.benchmarks.figures import BenchmarkFailed, Finding, Skipped, Spread
 from tests.benchmarks.run import Run
 
@@ -25,6 +25,7 @@ _BENCHMARKS: dict[str, Callable[[Run], Iterator[Finding]]] = {
     "bundles": bundles.measure,
     "dicom": dicom.measure,
     "kills": kills.measure,
+    "dicomweb": dicomweb.measure,
     "search": search.measure,
     "legacy": legacy.measure,
     "sign-in": sign_in.measure,

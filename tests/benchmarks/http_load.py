@@ -32,7 +32,14 @@ class Load:
 
 
 def load(
-    port: int, targets: list[str], token: str | None, *, connections: int, seconds: float, most: int | None = None
+    port: int,
+    targets: list[str],
+    token: str | None,
+    *,
+    connections: int,
+    seconds: float,
+    most: int | None = None,
+    accept: str = "application/fhir+json",
 ) -> Load:
     """Ask for these targets in turn, over and over, from a process of its own.
 
@@ -48,6 +55,7 @@ def load(
         "connections": connections,
         "seconds": seconds,
         "most": most,
+        "accept": accept,
     }
     with program("http_load", configuration) as process:
         found = answer(process)
@@ -80,7 +88,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, tally: _Tally) -> None:
         self._tally = tally
-        self._buffer = b""
+        self._buffer = bytearray()
         self._needed = 0
         self._sent = 0.0
         self._done = False
@@ -98,17 +106,17 @@ class _Connection(asyncio.Protocol):
             head_end = self._buffer.find(_HEAD_END)
             if head_end < 0:
                 return
-            head = self._buffer[:head_end].lower()
+            head = bytes(self._buffer[:head_end]).lower()
             at = head.find(b"\r\ncontent-length:")
             if not head.startswith(b"http/1.1 200 ") or at < 0:
-                self._finish(f"an answer was {head.splitlines()[0].decode('latin-1')}: {self._buffer[-300:]!r}")
+                self._finish(f"an answer was {head.splitlines()[0].decode('latin-1')}: {bytes(self._buffer[-300:])!r}")
                 return
             length = int(head[at + 17 :].split(b"\r\n", 1)[0])
             self._needed = head_end + 4 + length
             self._tally.size += length
         if len(self._buffer) >= self._needed:
             self._tally.times.append(time.perf_counter() - self._sent)
-            self._buffer = b""
+            self._buffer = bytearray()
             self._needed = 0
             self._next()
 
@@ -137,7 +145,7 @@ async def _measure(configuration: dict[str, Any]) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     port = configuration["port"]
     token = configuration["token"]
-    lines = f"Host: 127.0.0.1:{port}\r\nAccept: application/fhir+json\r\n"
+    lines = f"Host: 127.0.0.1:{port}\r\nAccept: {configuration['accept']}\r\n"
     if token:
         lines += f"Authorization: Bearer {token}\r\n"
     requests = [f"GET {target} HTTP/1.1\r\n{lines}\r\n".encode() for target in configuration["targets"]]

@@ -30,8 +30,8 @@ def find() -> str:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[int]:
-    """An Orthanc with its storage in this folder; gives its DICOM port.
+def running(folder: Path, http_port: int | None = None) -> Iterator[int]:
+    """An Orthanc with its storage in this folder; gives its DICOM port. It speaks HTTP where it is given a port.
 
     Without TCP_NODELAY each of its answers, two small segments, waits 40 ms for the delayed acknowledgement.
     """
@@ -43,7 +43,10 @@ def running(folder: Path) -> Iterator[int]:
                 "Name": "Benchmark",
                 "StorageDirectory": str(folder / "storage"),
                 "IndexDirectory": str(folder / "index"),
-                "HttpServerEnabled": False,
+                "HttpServerEnabled": http_port is not None,
+                "HttpPort": http_port or 0,
+                "AuthenticationEnabled": False,
+                "RemoteAccessAllowed": False,
                 "DicomServerEnabled": True,
                 "DicomAet": AE_TITLE,
                 "DicomPort": port,
@@ -57,7 +60,7 @@ def running(folder: Path) -> Iterator[int]:
             [find(), str(configuration)], stdout=log, stderr=log, env={"TCP_NODELAY": "1", "PATH": "/usr/bin:/bin"}
         )
     try:
-        wait_for(lambda: _listens(port), "Orthanc's start")
+        wait_for(lambda: all(map(_listens, filter(None, (port, http_port)))), "Orthanc's start")
         yield port
     finally:
         end(process)
