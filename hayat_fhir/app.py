@@ -276,7 +276,7 @@ def _built(
         imaging_query=ImagingQuery(ImagingStudyRows(database), Images(database), policy, auditing),
         imaging_processes=imaging_processes,
         storing=Storing(
-            Ingest(IncomingInstances(incoming), blobs, lambda *_: None),
+            Ingest(IncomingInstances(incoming), blobs, lambda *_: None, settings.character_set),
             partners,
             policy,
             auditing,

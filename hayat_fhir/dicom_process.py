@@ -159,13 +159,14 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
         asyncio.create_task(_reconcile(blobs, instances, figures)),
         asyncio.create_task(_publish(partial(figures.publish, sync_database))),
     ]
+    ingest = Ingest(instances, blobs, bridge.quarantined, settings.character_set)
     door = Door(
         _options(settings, supervised=listening is not None),
         listening or listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port),
         Peers(lambda: peers(sync_database)),
         [
             verification(loaded.dicom),
-            Storage(Ingest(instances, blobs, bridge.quarantined), figures).service(loaded.dicom),
+            Storage(ingest, figures).service(loaded.dicom),
             *asked.services,
         ],
         bridge.refused,

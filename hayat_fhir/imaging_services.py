@@ -12,6 +12,7 @@ from hayat_fhir.mapping.engine import Mapper
 from hayat_fhir.security.policy import Policy
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.documents import Documents
 from hayat_fhir.services.imaging_study import ImagingStudies
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.projection import Projection
@@ -57,6 +58,7 @@ def imaging_services(
         instances,
         rows,
         RejectionNotes(titles, instances, rows, Rejections(database), blobs, auditing),
+        Documents(blobs),
         interactions,
         conditional,
         builder,

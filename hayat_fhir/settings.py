@@ -63,6 +63,8 @@ class Settings(BaseSettings):
     """A replica set of MongoDB; without it the site runs an embedded mongod in its data directory."""
     patient_id_system: str = ""
     """The identifier system of this site's patient numbers; default ``<base_url>/identifier/patient``."""
+    character_set: str = Field("ISO_IR 100", pattern=r"^(ISO_IR (13|100|101|109|110|126|127|138|144|148|166|203)|GBK)$")
+    """The DICOM character set of text whose device declares none, and which is not UTF-8."""
     time_zone: str | None = None
     """IANA name of the zone in which the site's devices keep time; without it DICOM times stay dates."""
     access_token_seconds: int = Field(300, ge=10, le=3600)

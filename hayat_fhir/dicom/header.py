@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from mmap import mmap
@@ -19,6 +20,7 @@ from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID
 
+from hayat_fhir.dicom.character_sets import LATIN_1, declare
 from hayat_fhir.dicom.plain_header import plain_elements, wanted
 from hayat_fhir.errors import InvalidRequest
 
@@ -105,17 +107,24 @@ class Header:
         A namespace alone says nothing beyond the sender: it stays within the sender's system.
         """
         sequence = self.attributes.get(_QUALIFIERS, {}).get("Value") or [{}]
-        qualifiers = by_keyword(sequence[0])
-        entity = str(qualifiers.get("UniversalEntityID", [""])[0])
-        match str(qualifiers.get("UniversalEntityIDType", [""])[0]):
-            case "ISO" if is_uid(entity):
-                return f"urn:oid:{entity}"
-            case "UUID" if _UUID.fullmatch(entity):
-                return f"urn:uuid:{entity.lower()}"
-            case "URI" if _URI.fullmatch(entity):
-                return entity
-            case _:
-                return f"{default}/{quote(self.issuer)}" if self.issuer else default
+        universal = universal_system(by_keyword(sequence[0]))
+        if universal is not None:
+            return universal
+        return f"{default}/{quote(self.issuer)}" if self.issuer else default
+
+
+def universal_system(designator: Mapping[str, Any]) -> str | None:
+    """The identifier system of an issuer that is told by keyword (PS3.3 table 10-17); None: it is not universal."""
+    entity = str((designator.get("UniversalEntityID") or [""])[0])
+    match str((designator.get("UniversalEntityIDType") or [""])[0]):
+        case "ISO" if is_uid(entity):
+            return f"urn:oid:{entity}"
+        case "UUID" if _UUID.fullmatch(entity):
+            return f"urn:uuid:{entity.lower()}"
+        case "URI" if _URI.fullmatch(entity):
+            return entity
+        case _:
+            return None
 
 
 def is_uid(text: str) -> bool:
@@ -132,8 +141,10 @@ def read_header(data_set: bytes, transfer_syntax: str) -> Header:
     return read_file_header(BytesIO(file_header("1.2", "1.2", transfer_syntax, "HEADER") + data_set), transfer_syntax)
 
 
-def read_file_header(file: BinaryIO | mmap, transfer_syntax: str) -> Header:
+def read_file_header(file: BinaryIO | mmap, transfer_syntax: str, character_set: str = LATIN_1) -> Header:
     """The header of a file as ``file_header`` begins it, its data set in this transfer syntax.
+
+    ``character_set`` is what text is taken to be in that declares none and is not UTF-8.
 
     Raises:
         InvalidRequest: It cannot be read, or an identifying UID is missing or malformed; no value is repeated.
@@ -144,7 +155,7 @@ def read_file_header(file: BinaryIO | mmap, transfer_syntax: str) -> Header:
         plain = read_plain_header(file, transfer_syntax, is_whole=True)
         if plain is not None:
             return plain
-    return _checked(transfer_syntax, *_thorough(file, transfer_syntax))
+    return _checked(transfer_syntax, *_thorough(file, transfer_syntax, character_set))
 
 
 def read_plain_header(file: bytearray | mmap, transfer_syntax: str, *, is_whole: bool) -> Header | None:
@@ -223,7 +234,9 @@ def _only(attributes: dict[str, Any], keyword: str) -> str:
     return str(attributes.get(_TAG[keyword], {}).get("Value", [""])[0]).strip()
 
 
-def _thorough(file: BinaryIO | mmap, transfer_syntax: str) -> tuple[dict[str, str], str, str, dict[str, Any]]:
+def _thorough(
+    file: BinaryIO | mmap, transfer_syntax: str, character_set: str
+) -> tuple[dict[str, str], str, str, dict[str, Any]]:
     """What pydicom finds: the identifying UIDs, patient number, its issuer, and the DICOM JSON."""
     dataset = _read(file)
     if dataset.original_encoding != (transfer_syntax == _IMPLICIT, transfer_syntax != _BIG_ENDIAN):
@@ -231,6 +244,7 @@ def _thorough(file: BinaryIO | mmap, transfer_syntax: str) -> tuple[dict[str, st
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            declare(dataset, character_set)
             uids = {keyword: str(dataset.get(keyword, "")).rstrip("\0 ") for keyword in _IDENTIFYING}
             patient_id = str(dataset.get("PatientID", "") or "").strip()
             issuer = str(dataset.get("IssuerOfPatientID", "") or "").strip()

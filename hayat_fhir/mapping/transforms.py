@@ -168,6 +168,26 @@ def concept(values: Values, context: Context) -> dict[str, Any] | None:
     return {"coding": [coding]}
 
 
+def coding(values: Values, context: Context) -> dict[str, Any] | None:
+    """An item of a code sequence as Coding."""
+    found = concept(values, context)
+    return None if found is None or "coding" not in found else dict(found["coding"][0])
+
+
+def identifier(values: Values, context: Context) -> dict[str, Any] | None:
+    """An item of a code sequence that identifies somebody, as Identifier; the scheme by the mapping's codes."""
+    found = coding(values, context)
+    if found is None:
+        return None
+    return {key: found[name] for key, name in (("system", "system"), ("value", "code")) if name in found}
+
+
+def meaning(values: Values, context: Context) -> str | None:
+    """The meaning of an item of a code sequence, as text."""
+    del context
+    return _first(values[0], "CodeMeaning") or None if isinstance(values[0], Mapping) else None
+
+
 TRANSFORMS: dict[str, Transform] = {
     "text": text,
     "uid": uid,
@@ -181,6 +201,9 @@ TRANSFORMS: dict[str, Transform] = {
     "known_code": known_code,
     "plain_code": plain_code,
     "concept": concept,
+    "coding": coding,
+    "identifier": identifier,
+    "meaning": meaning,
 }
 
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import BinaryIO, cast
 
+from hayat_fhir.dicom.character_sets import LATIN_1
 from hayat_fhir.dicom.demographics import differing, of_image
 from hayat_fhir.dicom.header import Header, file_header, is_uid, read_file_header, read_plain_header
 from hayat_fhir.errors import InvalidRequest, TooLarge, Unavailable, Unprocessable
@@ -85,17 +86,22 @@ class Arrival:
 
 
 class Ingest:
-    """Takes images in. ``report`` hears of each image that goes into quarantine: peer id, UID and reason."""
+    """Takes images in. ``report`` hears of each image that goes into quarantine: peer id, UID and reason.
+
+    ``character_set`` is what text is taken to be in that declares none and is not UTF-8.
+    """
 
     def __init__(
         self,
         instances: IncomingInstances,
         blobs: Blobs,
         report: Callable[[str, str, str], None],
+        character_set: str = LATIN_1,
     ) -> None:
         self._instances = instances
         self._blobs = blobs
         self._report = report
+        self._character_set = character_set
 
     def begin(self, transfer_syntax: str, sop_class: str, uid: str, peer: Partner) -> Arrival:
         """An image is about to arrive.
@@ -124,7 +130,7 @@ class Ingest:
 
     def _taken(self, arrival: Arrival, study: str | None) -> Taken:
         durable = arrival.blob.link()
-        header = _header(arrival)
+        header = _header(arrival, self._character_set)
         if study not in {None, header.study}:
             raise Unprocessable(
                 "the data set is not of the study that the request names", expression=["StudyInstanceUID"]
@@ -204,12 +210,12 @@ class Ingest:
         return Taken.QUARANTINED
 
 
-def _header(arrival: Arrival) -> Header:
+def _header(arrival: Arrival, character_set: str) -> Header:
     found = read_plain_header(arrival.head, arrival.transfer_syntax, is_whole=len(arrival.head) == arrival.blob.size)
     if found is not None:
         return found
     with arrival.blob.mapped() as file:
-        return read_file_header(cast("BinaryIO", file), arrival.transfer_syntax)
+        return read_file_header(cast("BinaryIO", file), arrival.transfer_syntax, character_set)
 
 
 def _instance(arrival: Arrival, header: Header) -> Instance:

@@ -18,6 +18,7 @@ from hayat_fhir.dicom.demographics import differing, of_image, of_patient
 from hayat_fhir.errors import Conflict, Refusal, Unavailable
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.documents import Documents
 from hayat_fhir.services.history_bundle import escaped
 from hayat_fhir.services.imaging_rows import imaging_study_row
 from hayat_fhir.services.imaging_study import STUDY_SYSTEM, ImagingStudies
@@ -42,6 +43,7 @@ class Projection:
         instances: Instances,
         quarantine: QuarantineRows,
         notes: RejectionNotes,
+        documents: Documents,
         interactions: Interactions,
         conditional: Conditional,
         builder: ImagingStudies,
@@ -52,6 +54,7 @@ class Projection:
         self._instances = instances
         self._quarantine = quarantine
         self._notes = notes
+        self._documents = documents
         self._interactions = interactions
         self._conditional = conditional
         self._builder = builder
@@ -108,13 +111,14 @@ class Projection:
             return await self._emptied(study)
         caller = Caller(Role.SITE, "imaging", source=instances[0].peer or None)
         endpoint = await self._endpoint(caller)
+        details = await self._documents.details(instances)
         for _ in range(_ATTEMPTS):
             existing, contested = await self._existing(caller, instances)
             subject = await self._subject(caller, instances[0], existing)
             if existing is None and await self._held(caller, instances, subject):
                 return await self._projected(study)
             accession_system = f"{instances[0].system.removesuffix('/patient')}/accession"
-            resource = self._builder.study(instances, subject, endpoint, accession_system)
+            resource = self._builder.study(instances, details, subject, endpoint, accession_system)
             try:
                 stored = await self._write(caller, resource, existing, contested=contested)
             except Conflict:
@@ -218,9 +222,13 @@ def _taken_over(resource: dict[str, Any], existing: dict[str, Any]) -> dict[str,
     """The projection, with what only others can have said about the study."""
     known = {(identifier.get("system"), identifier.get("value")) for identifier in resource["identifier"]}
     others = [i for i in existing.get("identifier", ()) if (i.get("system"), i.get("value")) not in known]
+    orders = existing.get("basedOn", [])
+    if orders or "basedOn" in resource:
+        added = [order for order in resource.get("basedOn", []) if order not in orders]
+        resource = {**resource, "basedOn": [*orders, *added]}
     kept: dict[str, Any] = {
         name: existing[name]
-        for name in ("basedOn", "encounter", "note", "reasonCode", "reasonReference", "procedureReference", "meta")
+        for name in ("encounter", "note", "reasonCode", "reasonReference", "procedureReference", "meta")
         if name in existing
     }
     return {**kept, **resource, "identifier": [*resource["identifier"], *others]}

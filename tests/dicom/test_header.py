@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import struct
+from io import BytesIO
 from pathlib import Path
 
+import pydicom
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
@@ -12,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from hayat_fhir.dicom.header import is_uid, read_header
+from hayat_fhir.dicom.header import file_header, is_uid, read_file_header, read_header
 from hayat_fhir.errors import InvalidRequest
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -87,3 +90,54 @@ def test_deflated_is_refused() -> None:
     """A deflated data set may be a bomb: it is not taken from the network."""
     with pytest.raises(InvalidRequest):
         read_header(encoded(), "1.2.840.10008.1.2.1.99")
+
+
+@pytest.mark.parametrize(
+    ("raw", "default", "expected"),
+    [
+        ("Y\u0131ld\u0131z^Çiğdem".encode(), "ISO_IR 100", "Y\u0131ld\u0131z^Çiğdem"),
+        ("Y\u0131ld\u0131z^Çiğdem".encode("iso8859-9"), "ISO_IR 148", "Y\u0131ld\u0131z^Çiğdem"),
+        ("Müller^Jörg".encode("latin-1"), "ISO_IR 100", "Müller^Jörg"),
+        ("Иванов".encode("iso8859-5"), "ISO_IR 144", "Иванов"),
+        (b"Plain^Name", "ISO_IR 148", "Plain^Name"),
+    ],
+)
+@pytest.mark.parametrize("declared", [None, "", "ISO_IR 6"])
+def test_undeclared_text_is_read_by_the_site(raw: bytes, default: str, expected: str, declared: str | None) -> None:
+    """Bytes beyond ASCII in no declared character set are UTF-8 where they can be, else what the site says."""
+    data = encoded(PatientName="N" * (len(raw) + len(raw) % 2))
+    data = data.replace(b"N" * (len(raw) + len(raw) % 2), raw.ljust(len(raw) + len(raw) % 2))
+    if declared is not None:
+        value = declared.encode().ljust(len(declared) + len(declared) % 2)
+        data = struct.pack("<HH2sH", 8, 5, b"CS", len(value)) + value + data
+    file = BytesIO(file_header("1.2", "1.2", EXPLICIT, "X") + data)
+    header = read_file_header(file, EXPLICIT, default)
+    assert header.attributes["00100010"]["Value"] == [{"Alphabetic": expected}]
+
+
+CHARSETS = Path(pydicom.__file__).parent / "data" / "charset_files"
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("chrH31", {"Alphabetic": "Yamada^Tarou", "Ideographic": "山田^太郎", "Phonetic": "やまだ^たろう"}),
+        ("chrH32", {"Alphabetic": "ﾔﾏﾀﾞ^ﾀﾛｳ", "Ideographic": "山田^太郎", "Phonetic": "やまだ^たろう"}),
+        ("chrI2", {"Alphabetic": "Hong^Gildong", "Ideographic": "洪^吉洞", "Phonetic": "홍^길동"}),
+        ("chrX1", {"Alphabetic": "Wang^XiaoDong", "Ideographic": "王^小東"}),
+        ("chrX2", {"Alphabetic": "Wang^XiaoDong", "Ideographic": "王^小东"}),
+        ("chrFren", {"Alphabetic": "Buc^Jérôme"}),
+        ("chrGerm", {"Alphabetic": "Äneas^Rüdiger"}),
+        ("chrRuss", {"Alphabetic": "Люкceмбypг"}),  # noqa: RUF001
+        ("chrGreek", {"Alphabetic": "Διονυσιος"}),
+        ("chrHbrw", {"Alphabetic": "שרון^דבורה"}),
+        ("chrArab", {"Alphabetic": "قباني^لنزار"}),
+    ],
+)
+def test_names_of_all_scripts(name: str, groups: dict[str, str]) -> None:
+    """Single and multi-byte character sets, code extensions and the three groups of a name: PS3.5 annexes H to K."""
+    content = (CHARSETS / f"{name}.dcm").read_bytes()
+    dataset = dcmread(BytesIO(content), specific_tags=["SOPClassUID"])
+    start = 144 + dataset.file_meta.FileMetaInformationGroupLength
+    header = read_header(content[start:], str(dataset.file_meta.TransferSyntaxUID))
+    assert header.attributes["00100010"]["Value"] == [groups]
