@@ -17,13 +17,13 @@ from typing import Any
 
 import orjson
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
-from aiortc.contrib.media import MediaRecorder
 from aiortc.sdp import candidate_from_sdp
 
 from hayat_fhir.child_process import leave_no_core
 from hayat_fhir.realtime.measuring import Camera, Microphone
 from hayat_fhir.realtime.passing_on import Exchange
 from hayat_fhir.realtime.strangers import keep_out
+from hayat_fhir.realtime.webm import Webm
 from hayat_fhir.security.sealing import Sealed
 
 _ADDRESS_SPACE = 4 * 2**30
@@ -37,7 +37,7 @@ class Media:
 
     def __init__(self) -> None:
         self._connections: dict[str, RTCPeerConnection] = {}
-        self._recorders: dict[str, tuple[MediaRecorder, Sealed]] = {}
+        self._recorders: dict[str, tuple[Webm, Sealed]] = {}
         self._exchange = Exchange()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -90,11 +90,11 @@ class Media:
     async def _record(self, order: dict[str, Any]) -> None:
         connection = self._connection(order)
         sealed = Sealed(Path(order["path"]), b64decode(order["key"]), b64decode(order["salt"]))
-        recorder = MediaRecorder(sealed, format="webm")
+        recorder = Webm(sealed)
         self._recorders[order["peer"]] = (recorder, sealed)
-        connection.on("track", recorder.addTrack)
+        connection.on("track", recorder.add)
         await self._answer(connection, order)
-        await recorder.start()
+        recorder.start()
 
     async def _relay(self, order: dict[str, Any]) -> None:
         connection = self._connection(order)

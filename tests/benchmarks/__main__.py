@@ -15,7 +15,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from hayat_fhir.demonstration_site import DemonstrationFailed
-from tests.benchmarks import bundles, dicom, dicomweb, kills, legacy, machine, presence, read, search, sign_in, start
+from tests.benchmarks import (
+    bundles,
+    calls,
+    dicom,
+    dicomweb,
+    kills,
+    legacy,
+    machine,
+    presence,
+    read,
+    search,
+    sign_in,
+    start,
+)
 from tests.benchmarks.figures import BenchmarkFailed, Finding, Skipped, Spread
 from tests.benchmarks.run import Run
 
@@ -30,6 +43,7 @@ _BENCHMARKS: dict[str, Callable[[Run], Iterator[Finding]]] = {
     "legacy": legacy.measure,
     "sign-in": sign_in.measure,
     "presence": presence.measure,
+    "calls": calls.measure,
 }
 _WIDTH = 150
 _SYNTHEA = Path(__file__).parents[3] / "shared" / "data" / "synthea"

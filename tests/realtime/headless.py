@@ -38,17 +38,20 @@ class Tone(AudioStreamTrack):
 class Picture(VideoStreamTrack):
     """A camera before which something moves, or nothing."""
 
-    def __init__(self, *, frozen: bool = False) -> None:
+    def __init__(self, *, frozen: bool = False, width: int = 160, height: int = 120) -> None:
         super().__init__()
+        self._size = (height, width)
         self._frozen = frozen
         self._number = 0
 
     async def recv(self) -> VideoFrame:
-        """One frame of 160 by 120."""
+        """One frame."""
         pts, time_base = await self.next_timestamp()
         self._number += 0 if self._frozen else 4
-        picture = np.full((120, 160, 3), 40, np.uint8)
-        picture[:, self._number % 120 : self._number % 120 + 40] = 220
+        height, width = self._size
+        left = self._number % (width * 3 // 4)
+        picture = np.full((height, width, 3), 40, np.uint8)
+        picture[:, left : left + width // 4] = 220
         frame = VideoFrame.from_ndarray(picture, format="rgb24")
         frame.pts, frame.time_base = pts, time_base
         return frame
