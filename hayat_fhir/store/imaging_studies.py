@@ -211,13 +211,13 @@ def _criteria(
     rest = [{f"match.{keyword}": _operators(condition)} for keyword, several in wanted.items() for condition in several]
     if uids:
         return {"_id": {"$in": list(uids)}, "marks": {"$in": list(marks)}, **_all(rest)}, "_id_"
+    dates = [one for one in wanted.get("StudyDate", ()) if isinstance(one, AnyOf | Between)]
+    date = {"date": _limits(dates[0])} if dates else {}
     for keyword in KEYED:
         for condition in wanted.get(keyword, ()):
             keys = _range(marks, keyword, condition)
             if keys is not None:
-                return {"keys": keys, **_all(rest)} if "$or" not in keys else {**keys, **_all(rest)}, "keys"
-    dates = [one for one in wanted.get("StudyDate", ()) if isinstance(one, AnyOf | Between)]
-    date = {"date": _limits(dates[0])} if dates else {}
+                return {**(keys if "$or" in keys else {"keys": keys}), **date, **_all(rest)}, "keys"
     return {"marks": {"$in": list(marks)}, **date, **_all(rest)}, "marks"
 
 
