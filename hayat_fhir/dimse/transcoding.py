@@ -8,19 +8,26 @@ is the file with the data set.
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from hayat_fhir.child_process import leave_no_core
 from hayat_fhir.errors import Unprocessable
 
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 TARGETS = (EXPLICIT, IMPLICIT)
 """What an image can be transcoded to, the better first."""
 _PATIENCE = 60.0
+_MEMORY = 2 << 30
+"""Bytes of memory that the process may have."""
+_WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
+"""Bytes of the words of these VRs (PS3.5 6.2)."""
 _LARGEST = 1 << 29
 """Bytes of the largest file that is transcoded."""
 
@@ -86,6 +93,10 @@ class Transcoder:
 
 def main() -> None:
     """Answer each line until the input ends, or an image fails: then the process is not to be trusted any more."""
+    leave_no_core()
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    memory = _MEMORY if hard == resource.RLIM_INFINITY else min(_MEMORY, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     for line in sys.stdin:
         source, syntax, target = json.loads(line)
         _transcode(Path(source), syntax, Path(target))
@@ -101,10 +112,21 @@ def _transcode(source: Path, syntax: str, target: Path) -> None:
     dataset = dcmread(source)
     if dataset.file_meta.TransferSyntaxUID.is_compressed:
         dataset.decompress(generate_instance_uid=False)
+    elif not dataset.file_meta.TransferSyntaxUID.is_little_endian:
+        if dataset.get("BitsAllocated", 16) > 16:
+            raise ValueError("what the order of its words is, is not said")
+        dataset.walk(_turn)
     with target.open("wb") as file:
         out = DicomFileLike(file)
         out.is_little_endian, out.is_implicit_VR = True, syntax == IMPLICIT
         write_dataset(out, dataset)
+
+
+def _turn(_: object, element: Any) -> None:  # noqa: ANN401 - pydicom's DataElement
+    """Turn the bytes of binary words around: pydicom keeps them in the order of the file (PS3.5 7.3)."""
+    width = _WORDS.get(element.VR)
+    if width is not None and isinstance(element.value, bytes):
+        element.value = b"".join(element.value[at : at + width][::-1] for at in range(0, len(element.value), width))
 
 
 if __name__ == "__main__":
