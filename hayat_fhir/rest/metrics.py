@@ -21,6 +21,7 @@ _ABOUT = {
     "hayat_dicom_received_bytes": "Bytes of the data sets that were taken",
     "hayat_dicom_association_requests": "Associations asked for, by the answer",
     "hayat_dicom_associations": "Associations being served",
+    "hayat_dicom_deliveries": "Images sent to partners, counted once for each state that they reach",
     "hayat_dicom_processes": "Processes that serve the DICOM port",
     "hayat_imaging_reconciled": "What crashes had left unfinished: files removed, rows withdrawn, files damaged",
     "hayat_imaging_instances": "Images stored",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,7 @@ from pymongo import UpdateOne
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.documents import now
 from hayat_fhir.store.faults import answered
+from hayat_fhir.store.figures import added
 
 
 class State(StrEnum):
@@ -82,6 +84,9 @@ class Deliveries:
         ]
         with answered():
             await rows.bulk_write(changes, ordered=False)
+            by_state = Counter(str(one.state) for one in delivered)
+            counted = [added("hayat_dicom_deliveries", number, (("state", of),)) for of, number in by_state.items()]
+            await self._database.collection("figures").bulk_write(counted, ordered=False)
 
     async def of(self, partner: str, uids: Sequence[str]) -> dict[str, Delivered]:
         """What is known of these images at a partner, by UID.

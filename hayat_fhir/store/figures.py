@@ -69,10 +69,7 @@ class Figures:
         gauges, shared = _read(self._gauges), _read(self._shared)
         state = {"at": now(), "gauges": gauges, "shared": shared}
         writes = [UpdateOne({"_id": self._process}, {"$set": state}, upsert=True)]
-        for (name, labels), amount in counted.items():
-            about = {"name": name, "labels": [list(label) for label in labels]}
-            key = " ".join([name, *(f"{label}={value}" for label, value in labels)])
-            writes.append(UpdateOne({"_id": key}, {"$inc": {"value": amount}, "$setOnInsert": about}, upsert=True))
+        writes += [added(name, amount, labels) for (name, labels), amount in counted.items()]
         try:
             with answered():
                 database["figures"].bulk_write(writes, ordered=False)
@@ -90,6 +87,13 @@ class Figures:
         with answered():
             database["figures"].delete_one({"_id": self._process})
             database["figures"].delete_many({"at": {"$lt": now() - _FRESH}})
+
+
+def added(name: str, amount: int, labels: Labels) -> UpdateOne:
+    """The statement that adds to a counter of the site, for whoever writes to ``figures`` at once."""
+    about = {"name": name, "labels": [list(label) for label in labels]}
+    key = " ".join([name, *(f"{label}={value}" for label, value in labels)])
+    return UpdateOne({"_id": key}, {"$inc": {"value": amount}, "$setOnInsert": about}, upsert=True)
 
 
 class SiteFigures:

@@ -24,6 +24,7 @@ _CODE: list[tuple[Callable[..., Any], str]] = [
     (dul.DULServiceProvider._decode_pdu, "fc71dd1bf853e1ce"),
     (dul.DULServiceProvider.receive_pdu, "fa67339834ca998c"),
     (dul.DULServiceProvider.send_pdu, "7cbce5da8594124e"),
+    (dul.DULServiceProvider.kill_dul, "5ceccf8dd01c2072"),
     (dul.DULServiceProvider.stop_dul, "28a7e0be126e7b30"),
     (dimse.DIMSEServiceProvider.get_msg, "890e3e04283f5aeb"),
     (dimse.DIMSEServiceProvider.receive_primitive, "5f99c86b14a15cef"),
@@ -46,3 +47,10 @@ def test_version() -> None:
 def test_code(method: Callable[..., Any], digest: str) -> None:
     """What is overridden, replaced or called by a private name is the code that was read."""
     assert hashlib.sha256(inspect.getsource(method).encode()).hexdigest()[:16] == digest
+
+
+def test_message_types() -> None:
+    """The command fields of all DIMSE messages are known by the private name that is read."""
+    requests = {0x01, 0x10, 0x20, 0x21, 0x30, 0x100, 0x110, 0x120, 0x130, 0x140, 0x150}
+    responses = {field | 0x8000 for field in requests}
+    assert set(dimse_messages._MESSAGE_TYPES) == requests | responses | {0x0FFF}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from pymongo.database import Database as SyncDatabase
 
 from hayat_fhir.store.database import Database, connect_sync
+from hayat_fhir.store.deliveries import Delivered, Deliveries, State
 from hayat_fhir.store.figures import Figures, SiteFigures
 
 
@@ -57,3 +59,13 @@ async def test_jobs_are_counted_by_kind_and_state(database: Database) -> None:
     found = {one.labels: one.value for one in await SiteFigures(database).read() if one.name == "hayat_outbox_jobs"}
     of = (("kind", "share"), ("status", "waiting")), (("kind", "share"), ("status", "running"))
     assert found == {of[0]: 2, of[1]: 1}
+
+
+async def test_deliveries_are_counted(database: Database) -> None:
+    """Each image once for each state that it reaches."""
+    deliveries = Deliveries(database)
+    sent = [Delivered(str(number), "1.2", "", State.SENT) for number in range(3)]
+    await deliveries.record("archive", sent)
+    await deliveries.record("archive", [replace(sent[0], state=State.VERIFIED)])
+    found = {one.labels: one.value for one in await SiteFigures(database).read() if one.kind == "counter"}
+    assert found == {(("state", "sent"),): 3, (("state", "verified"),): 1}
