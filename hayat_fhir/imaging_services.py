@@ -13,6 +13,7 @@ from hayat_fhir.security.policy import Policy
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.documents import Documents
+from hayat_fhir.services.imaging_documents import ImagingDocuments
 from hayat_fhir.services.imaging_study import ImagingStudies
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.projection import Projection
@@ -59,6 +60,7 @@ def imaging_services(
         rows,
         RejectionNotes(titles, instances, rows, Rejections(database), blobs, auditing),
         Documents(blobs),
+        ImagingDocuments(tables, interactions, conditional, blobs, settings.site_url, zone),
         interactions,
         conditional,
         builder,

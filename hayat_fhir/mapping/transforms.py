@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, tzinfo
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 Values = Sequence[Any]
@@ -32,6 +33,7 @@ _OFFSET = re.compile(r"([+-])(0\d|1[0-3]|14(?=00))([0-5]\d)", re.ASCII)
 """What both DICOM and FHIR take for an offset."""
 
 _NOT_TEXT = re.compile(r"[\s\x00-\x1f\x7f]+")
+_MOST_DIGITS = 34
 _MOST_UNSIGNED = 2**31
 _REPRESENTATION = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
 _GROUPS = (("Alphabetic", "ABC"), ("Ideographic", "IDE"), ("Phonetic", "SYL"))
@@ -188,6 +190,25 @@ def meaning(values: Values, context: Context) -> str | None:
     return _first(values[0], "CodeMeaning") or None if isinstance(values[0], Mapping) else None
 
 
+def unit(values: Values, context: Context) -> dict[str, Any] | None:
+    """An item of a code sequence as the unit of a Quantity."""
+    found = coding(values, context)
+    if found is None:
+        return None
+    shown = {"unit": found.get("display", found["code"]), "system": found.get("system"), "code": found["code"]}
+    return {key: value for key, value in shown.items() if value is not None}
+
+
+def decimal(values: Values, context: Context) -> Decimal | None:
+    """A decimal string (DS), with the digits that it has."""
+    del context
+    try:
+        found = Decimal(str(values[0]).strip())
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() and len(found.as_tuple().digits) <= _MOST_DIGITS else None
+
+
 TRANSFORMS: dict[str, Transform] = {
     "text": text,
     "uid": uid,
@@ -204,6 +225,8 @@ TRANSFORMS: dict[str, Transform] = {
     "coding": coding,
     "identifier": identifier,
     "meaning": meaning,
+    "unit": unit,
+    "decimal": decimal,
 }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -19,7 +18,7 @@ from hayat_fhir.errors import Conflict, Refusal, Unavailable
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.documents import Documents
-from hayat_fhir.services.history_bundle import escaped
+from hayat_fhir.services.imaging_documents import ImagingDocuments, identifier_criteria
 from hayat_fhir.services.imaging_rows import imaging_study_row
 from hayat_fhir.services.imaging_study import STUDY_SYSTEM, ImagingStudies
 from hayat_fhir.services.interactions import Interactions
@@ -44,6 +43,7 @@ class Projection:
         quarantine: QuarantineRows,
         notes: RejectionNotes,
         documents: Documents,
+        imaging_documents: ImagingDocuments,
         interactions: Interactions,
         conditional: Conditional,
         builder: ImagingStudies,
@@ -55,6 +55,7 @@ class Projection:
         self._quarantine = quarantine
         self._notes = notes
         self._documents = documents
+        self._imaging_documents = imaging_documents
         self._interactions = interactions
         self._conditional = conditional
         self._builder = builder
@@ -123,6 +124,7 @@ class Projection:
                 stored = await self._write(caller, resource, existing, contested=contested)
             except Conflict:
                 continue
+            await self._imaging_documents.project(instances, stored)
             await self._rows.put(imaging_study_row(instances, stored))
             await self._instances.projected(instances, stored.id)
             return stored
@@ -206,11 +208,6 @@ class Projection:
         criteria = identifier_criteria(identifier["system"], identifier["value"])
         owner = Caller(Role.SITE, caller.subject)
         return (await self._interactions.create(owner, "Endpoint", endpoint, criteria)).stored.reference
-
-
-def identifier_criteria(system: str, value: str) -> str:
-    """``identifier=system|value`` as a query string."""
-    return "identifier=" + quote(f"{escaped(system)}|{escaped(value)}", safe="")
 
 
 def study_criteria(study: str) -> str:

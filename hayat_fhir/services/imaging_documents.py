@@ -1,0 +1,225 @@
+"""Documents among a study's instances, as FHIR: reports with their measurements, encapsulated documents, selections.
+
+A Structured Report becomes a DiagnosticReport with an Observation for each measurement, an encapsulated document a
+DocumentReference with a Binary, a key object selection a DocumentReference that names what it refers to. Each carries
+the UID of its instance as identifier, so that it is made once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from hashlib import sha1
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from hayat_fhir.dicom import key_objects
+from hayat_fhir.dicom.details import read_details
+from hayat_fhir.dicom.encapsulated_document import MEDIA, read_document
+from hayat_fhir.dicom.structured_report import PREFIX, Finding, read_report
+from hayat_fhir.errors import Refusal, Unavailable
+from hayat_fhir.mapping.engine import Mapper
+from hayat_fhir.mapping.transforms import Context, display_name
+from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.history_bundle import escaped
+from hayat_fhir.services.imaging_study import STUDY_SYSTEM
+from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.store.blobs import Blobs
+from hayat_fhir.store.instances import Instance
+from hayat_fhir.store.records import Stored
+
+ITEM_SYSTEM = "urn:hayat:dicom-content-item"
+"""The identifier system of an Observation: UID of the report, and where in its tree the measurement stands."""
+_CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+_SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
+_MOST_FINDINGS = 1000
+_LONGEST_CONCLUSION = 20_000
+Fragment = dict[str, Any]
+
+
+class ImagingDocuments:
+    """Makes the resources; ``tables`` are the mappings out of DICOM by file."""
+
+    def __init__(
+        self,
+        tables: Mapping[str, Mapping[str, Mapper]],
+        interactions: Interactions,
+        conditional: Conditional,
+        blobs: Blobs,
+        site_url: str,
+        zone: tzinfo | None,
+    ) -> None:
+        self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.imaging")
+        self._report = tables["dicom/structured_report"]
+        self._document = tables["dicom/encapsulated_document"]
+        self._interactions = interactions
+        self._conditional = conditional
+        self._blobs = blobs
+        self._site_url = site_url
+        self._context = Context(zone)
+
+    async def project(self, instances: Sequence[Instance], study: Stored) -> None:
+        """Make the resources of those instances that are not projected yet; one that cannot be read is left out.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        for instance in instances:
+            if instance.imaging_study is not None:
+                continue
+            try:
+                await self._one(instance, study)
+            except Unavailable:
+                raise
+            except Refusal as refusal:
+                self._log.warning("document not projected", image=instance.uid, code=refusal.issues[0].code)
+
+    async def _one(self, instance: Instance, study: Stored) -> None:
+        caller = Caller(Role.SITE, "imaging", source=instance.peer)
+        if instance.sop_class == key_objects.SOP_CLASS:
+            await self._selection(caller, instance, study)
+        elif instance.sop_class.startswith(PREFIX):
+            await self._structured_report(caller, instance, study)
+        elif instance.sop_class in MEDIA:
+            await self._encapsulated(caller, instance, study)
+
+    async def _structured_report(self, caller: Caller, instance: Instance, study: Stored) -> None:
+        report = await asyncio.to_thread(read_report, self._blobs.path(instance.blob))
+        made = self._report["report"].apply(report.header, self._context)
+        status = made.get("status", "unknown")
+        shared = {
+            "status": status if status in {"final", "preliminary"} else "preliminary",
+            "category": [{"coding": [{"system": _CATEGORY, "code": "imaging"}]}],
+            "subject": (study.resource or {})["subject"],
+            "derivedFrom": [{"reference": study.reference}],
+        }
+        if "effectiveDateTime" in made:
+            shared["effectiveDateTime"] = made["effectiveDateTime"]
+        budget = [_MOST_FINDINGS]
+        results = [await self._observation(caller, instance, one, shared, budget) for one in report.findings]
+        observers = [
+            {"display": name}
+            for item in report.header.get("VerifyingObserverSequence", [])
+            if (name := display_name(item.get("VerifyingObserverName") or [""], self._context))
+        ]
+        resource: Fragment = {
+            "resourceType": "DiagnosticReport",
+            "identifier": [_identifier(instance)],
+            "category": [{"coding": [{"system": _SECTION, "code": "RAD"}]}],
+            "code": {"text": "Structured report"},
+            **made,
+            "status": status,
+            "subject": shared["subject"],
+            "resultsInterpreter": observers,
+            "result": [{"reference": one} for one in results if one is not None],
+            "imagingStudy": [{"reference": study.reference}],
+            "conclusion": report.text[:_LONGEST_CONCLUSION],
+            "presentedForm": [_attachment("text/plain; charset=utf-8", report.text.encode())] if report.text else [],
+        }
+        await self._create(caller, resource)
+
+    async def _observation(
+        self, caller: Caller, instance: Instance, finding: Finding, shared: Fragment, budget: list[int]
+    ) -> str | None:
+        """The Observation of a finding, with those of its members; None: too many, or nothing said."""
+        budget[0] -= 1
+        if budget[0] < 0:
+            return None
+        members = [await self._observation(caller, instance, one, shared, budget) for one in finding.members]
+        references = [{"reference": one} for one in members if one is not None]
+        said = self._report["observation"].apply(finding.source, self._context)
+        if "code" not in said or not (references or said.keys() & {"valueQuantity", "valueCodeableConcept"}):
+            return None
+        identifiers = [{"system": ITEM_SYSTEM, "value": f"{instance.uid}#{finding.path}"}]
+        identifiers += [{"value": tracking} for tracking in finding.tracking]
+        resource = {"resourceType": "Observation", "identifier": identifiers, **shared, **said}
+        if references:
+            resource["hasMember"] = references
+        return (await self._create(caller, resource)).reference
+
+    async def _encapsulated(self, caller: Caller, instance: Instance, study: Stored) -> None:
+        if await self._existing(caller, "DocumentReference", instance):
+            return
+        document = await asyncio.to_thread(read_document, self._blobs.path(instance.blob))
+        media = MEDIA[instance.sop_class]
+        attachment: Fragment = {"contentType": "application/dicom", "url": self._wado(instance)}
+        if document.content is not None:
+            attachment = _attachment(media, document.content)
+            binary = {
+                "resourceType": "Binary",
+                "contentType": media,
+                "securityContext": (study.resource or {})["subject"],
+                "data": attachment.pop("data"),
+            }
+            stored = (await self._interactions.create(caller, "Binary", binary)).stored
+            attachment["url"] = stored.reference
+        await self._create(caller, self._reference(instance, study, document.header, attachment))
+
+    async def _selection(self, caller: Caller, instance: Instance, study: Stored) -> None:
+        path = self._blobs.path(instance.blob)
+        selection = await asyncio.to_thread(key_objects.read_key_objects, path)
+        header = await asyncio.to_thread(read_details, path)
+        attachment = {"contentType": "application/dicom", "url": self._wado(instance)}
+        resource = self._reference(instance, study, header, attachment)
+        resource["context"]["related"] += [
+            {"identifier": {"system": STUDY_SYSTEM, "value": f"urn:oid:{uid}"}}
+            for uid in selection.references[:_MOST_FINDINGS]
+        ]
+        await self._create(caller, resource)
+
+    def _reference(
+        self, instance: Instance, study: Stored, header: Mapping[str, Any], attachment: Fragment
+    ) -> Fragment:
+        said = self._document["document"].apply(header, self._context)
+        if "description" in said:
+            attachment = {**attachment, "title": said["description"]}
+        return {
+            "resourceType": "DocumentReference",
+            "identifier": [_identifier(instance)],
+            **said,
+            "subject": (study.resource or {})["subject"],
+            "content": [{"attachment": attachment}],
+            "context": {"related": [{"reference": study.reference}]},
+        }
+
+    async def _existing(self, caller: Caller, type: str, instance: Instance) -> bool:
+        identifier = _identifier(instance)
+        criteria = identifier_criteria(identifier["system"], identifier["value"])
+        return bool(await self._conditional.all(caller, type, criteria))
+
+    async def _create(self, caller: Caller, resource: Fragment) -> Stored:
+        kept = {name: value for name, value in resource.items() if value not in (None, [], "")}
+        identifier = kept["identifier"][0]
+        criteria = identifier_criteria(identifier["system"], identifier["value"])
+        return (await self._interactions.create(caller, kept["resourceType"], kept, criteria)).stored
+
+    def _wado(self, instance: Instance) -> str:
+        """Where the instance itself is retrieved."""
+        study, series = instance.study, instance.series
+        return f"{self._site_url}/dicomweb/studies/{study}/series/{series}/instances/{instance.uid}"
+
+
+def identifier_criteria(system: str, value: str) -> str:
+    """``identifier=system|value`` as a query string."""
+    return "identifier=" + quote(f"{escaped(system)}|{escaped(value)}", safe="")
+
+
+def _identifier(instance: Instance) -> dict[str, str]:
+    return {"system": STUDY_SYSTEM, "value": f"urn:oid:{instance.uid}"}
+
+
+def _attachment(media: str, content: bytes) -> Fragment:
+    """An attachment; FHIR R4 asks for SHA-1 as its hash, which proves nothing here."""
+    digest = sha1(content, usedforsecurity=False).digest()
+    return {
+        "contentType": media,
+        "data": b64encode(content).decode(),
+        "size": len(content),
+        "hash": b64encode(digest).decode(),
+    }

@@ -1,0 +1,242 @@
+"""Reports, encapsulated documents and selections among a study's instances become FHIR resources, once."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64decode
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import highdicom as hd
+import pytest
+from highdicom.sr import (
+    CodedConcept,
+    ComprehensiveSR,
+    FindingSite,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    PersonObserverIdentifyingAttributes,
+    QualitativeEvaluation,
+    TrackingIdentifier,
+)
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
+from pydicom.sequence import Sequence
+from pydicom.sr.codedict import codes
+from pydicom.uid import generate_uid
+
+from hayat_fhir.app import Site
+from hayat_fhir.services.ingest import Ingest, Taken
+from hayat_fhir.store.partners import Partner
+
+from .test_imaging import DOCTOR, SYNTAX, ingest, item, peer, take
+from .test_quarantine import new_study, push
+from .test_rejection import note
+
+__all__ = ["ingest", "peer"]
+LUNG = CodedConcept("39607008", "SCT", "Lung")
+
+
+async def send(ingest: Ingest, peer: Partner, dataset: Dataset) -> str:
+    """Have an object arrive; its UID."""
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    for group in [tag for tag in dataset.keys() if tag.group == 2]:  # noqa: SIM118 - a data set has its own keys
+        del dataset[group]
+    write_dataset(buffer, dataset)
+    arguments = (buffer.getvalue(), SYNTAX, str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), peer)
+    assert await asyncio.to_thread(take, ingest, *arguments) is Taken.STORED
+    return str(dataset.SOPInstanceUID)
+
+
+def document(study: str, sop_class: str, **attributes: Any) -> Dataset:
+    """An object of a study that is no image."""
+    made = Dataset()
+    made.SOPClassUID, made.SOPInstanceUID = sop_class, generate_uid()
+    made.StudyInstanceUID, made.SeriesInstanceUID = study, generate_uid()
+    made.PatientID, made.PatientName, made.SpecificCharacterSet = "1CT1", "CompressedSamples^CT1", "ISO_IR 192"
+    for keyword, value in attributes.items():
+        setattr(made, keyword, value)
+    return made
+
+
+async def found(site: Site, type: str) -> list[dict[str, Any]]:
+    """All resources of a type."""
+    result = await site.searching.search(DOCTOR, type, [])
+    return [stored.resource for stored in result.matches if stored.resource is not None]
+
+
+def measured(study: str) -> ComprehensiveSR:
+    """A measurement report (TID 1500) of highdicom."""
+    image = dcmread(str(get_testdata_file("CT_small.dcm")))
+    image.StudyInstanceUID = study
+    observer = ObserverContext(codes.DCM.Person, PersonObserverIdentifyingAttributes("Grey^Meredith"))
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(uid=hd.UID(), identifier="lesion 1"),
+        finding_sites=[FindingSite(LUNG)],
+        measurements=[
+            Measurement(
+                name=CodedConcept("103339001", "SCT", "Long axis length"),
+                value=12.5,
+                unit=CodedConcept("mm", "UCUM", "millimeter"),
+            )
+        ],
+        qualitative_evaluations=[
+            QualitativeEvaluation(
+                CodedConcept("129714009", "SCT", "Margin"), CodedConcept("129742005", "SCT", "Spiculated")
+            )
+        ],
+    )
+    content = MeasurementReport(
+        observation_context=ObservationContext(observer_person_context=observer),
+        procedure_reported=CodedConcept("24627-2", "LN", "CT Chest"),
+        imaging_measurements=[group],
+    )
+    return ComprehensiveSR(
+        evidence=[image],
+        content=content[0],
+        series_instance_uid=hd.UID(),
+        series_number=9,
+        sop_instance_uid=hd.UID(),
+        instance_number=1,
+        manufacturer="x",
+        is_complete=True,
+        is_verified=True,
+        is_final=True,
+        verifying_observer_name="Grey^Meredith",
+        verifying_organization="x",
+    )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+async def test_a_measurement_report(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """TID 1500: a final DiagnosticReport of the study, and its group, measurement and evaluation as Observations."""
+    study = new_study()
+    await push(ingest, peer, study)
+    uid = await send(ingest, peer, measured(study))
+    stored = await site.projection.project(study)
+    await site.projection.project(study)
+    assert stored is not None
+    (report,) = await found(site, "DiagnosticReport")
+    assert report["identifier"] == [{"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"}]
+    assert report["status"] == "final"
+    assert report["imagingStudy"] == [{"reference": stored.reference}]
+    assert report["resultsInterpreter"] == [{"display": "Meredith Grey"}]
+    assert report["code"]["coding"][0]["display"] == "Imaging Measurement Report"
+    assert "Long axis length: 12.5 mm" in report["conclusion"]
+    assert b64decode(report["presentedForm"][0]["data"]).decode() == report["conclusion"]
+    observations = {one["id"]: one for one in await found(site, "Observation")}
+    assert len(observations) == 3
+    (result,) = [one["reference"].removeprefix("Observation/") for one in report["result"]]
+    group = observations.pop(result)
+    assert {one["reference"] for one in group["hasMember"]} == {f"Observation/{id}" for id in observations}
+    assert "lesion 1" in {one["value"] for one in group["identifier"]}
+    length = next(one for one in observations.values() if "valueQuantity" in one)
+    unit = {"unit": "millimeter", "system": "http://unitsofmeasure.org", "code": "mm"}
+    assert length["valueQuantity"] == {**unit, "value": Decimal("12.5")}
+    assert length["bodySite"]["coding"][0]["code"] == "39607008"
+    assert length["code"]["coding"][0]["code"] == "103339001"
+    assert length["derivedFrom"] == [{"reference": stored.reference}]
+    margin = next(one for one in observations.values() if "valueCodeableConcept" in one)
+    assert margin["valueCodeableConcept"]["coding"][0]["display"] == "Spiculated"
+
+
+async def test_basic_text(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """Headings and text are the conclusion, as an outline; unverified it is preliminary, partial it is partial."""
+    study = new_study()
+    title = item(CodeValue="18748-4", CodingSchemeDesignator="LN", CodeMeaning="Diagnostic imaging report")
+    finding = item(ValueType="TEXT", RelationshipType="CONTAINS", TextValue="Kein Befund. Größe normal.")
+    finding.ConceptNameCodeSequence = Sequence(
+        [item(CodeValue="121071", CodingSchemeDesignator="DCM", CodeMeaning="Finding")]
+    )
+    for completion in ("COMPLETE", "PARTIAL"):
+        about = {
+            "CompletionFlag": completion,
+            "VerificationFlag": "UNVERIFIED",
+            "Modality": "SR",
+            "ValueType": "CONTAINER",
+        }
+        made = document(study, "1.2.840.10008.5.1.4.1.1.88.11", **about, ContentDate="20260102", ContentTime="101112")
+        made.ConceptNameCodeSequence = Sequence([title])
+        made.ContentSequence = Sequence([finding])
+        made.TimezoneOffsetFromUTC = "+0100"
+        await send(ingest, peer, made)
+    assert await site.projection.project(study) is not None
+    reports = {one["status"]: one for one in await found(site, "DiagnosticReport")}
+    assert set(reports) == {"preliminary", "partial"}
+    shown = reports["partial"]
+    assert shown["conclusion"] == "Diagnostic imaging report\n  Finding: Kein Befund. Größe normal."
+    assert shown["effectiveDateTime"] == "2026-01-02T10:11:12+01:00"
+    assert shown["code"]["coding"][0]["system"] == "http://loinc.org"
+    assert await found(site, "Observation") == []
+
+
+async def test_an_encapsulated_pdf(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """A DocumentReference with the PDF as Binary: its bytes without padding, typed by the class, not by the object."""
+    study = new_study()
+    content = b"%PDF-1.4 odd"
+    made = document(
+        study,
+        "1.2.840.10008.5.1.4.1.1.104.1",
+        Modality="DOC",
+        DocumentTitle="Entlassung",
+        MIMETypeOfEncapsulatedDocument="text/html",
+        EncapsulatedDocumentLength=len(content) - 1,
+        EncapsulatedDocument=content,
+    )
+    await send(ingest, peer, made)
+    stored = await site.projection.project(study)
+    await site.projection.project(study)
+    assert stored is not None
+    (reference,) = await found(site, "DocumentReference")
+    attachment = reference["content"][0]["attachment"]
+    assert (attachment["contentType"], attachment["title"], attachment["size"]) == ("application/pdf", "Entlassung", 11)
+    assert reference["context"]["related"] == [{"reference": stored.reference}]
+    (binary,) = await found(site, "Binary")
+    assert attachment["url"] == f"Binary/{binary['id']}"
+    assert b64decode(binary["data"]) == content[:-1]
+
+
+async def test_a_selection(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """Key objects of interest: a DocumentReference that names them and where the selection is retrieved."""
+    study = new_study()
+    _, uid = await push(ingest, peer, study)
+    await note(ingest, peer, study, "113000", uid)
+    assert await site.projection.project(study) is not None
+    (reference,) = await found(site, "DocumentReference")
+    assert reference["type"]["coding"][0]["code"] == "113000"
+    related = [one["identifier"]["value"] for one in reference["context"]["related"] if "identifier" in one]
+    assert related == [f"urn:oid:{uid}"]
+    assert reference["content"][0]["attachment"]["url"].startswith(f"http://127.0.0.1:1/dicomweb/studies/{study}/")
+
+
+async def test_what_cannot_be_read_holds_nothing_back(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """A report too deep to be read is stored and counted; there is no DiagnosticReport of it."""
+    study = new_study()
+    made = inner = document(study, "1.2.840.10008.5.1.4.1.1.88.33", Modality="SR", ValueType="CONTAINER")
+    for _ in range(40):
+        nested = item(ValueType="CONTAINER")
+        inner.ContentSequence = Sequence([nested])
+        inner = nested
+    await send(ingest, peer, made)
+    stored = await site.projection.project(study)
+    assert stored is not None
+    assert (stored.resource or {})["numberOfInstances"] == 1
+    assert await found(site, "DiagnosticReport") == []
+
+
+def test_files_of_others() -> None:
+    """Reports of other makers that travel with pydicom are read as they are."""
+    from hayat_fhir.dicom.structured_report import read_report
+
+    report = read_report(Path(str(get_testdata_file("reportsi.dcm"))))
+    assert report.text
+    assert BytesIO(report.text.encode()).getbuffer().nbytes > 100
