@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     ice_relay_only: bool = False
     """Have all media go through the TURN server, so that the two sides do not learn each other's address."""
     media_processes: int = Field(2, ge=0, le=64)
-    """Device checks and recordings at a time, of each API process; 0: none."""
+    """Device checks, recordings and relays at a time, of each API process; 0: none."""
     first_staff_email: str | None = None
     first_staff_password: SecretStr | None = None
 
