@@ -69,7 +69,7 @@ def test_a_patient_finds_a_doctor_and_sees_who_looked(open_page: Open, hospital:
     with hospital.http(hospital.doctor) as http:
         http.get(f"/fhir/Patient/{hospital.patient.id}").raise_for_status()
     page = open_page("/app/doctors", hospital.patient)
-    expect(page.get_by_text("Dr. Layla Mansour")).to_be_visible()
+    expect(page.get_by_role("heading", name="Dr. Layla Mansour")).to_be_visible()
     page.get_by_label("Name or hospital").fill("nobody of this name")
     expect(page.get_by_text("No doctor found")).to_be_visible()
     page.get_by_role("link", name="Access").first.click()

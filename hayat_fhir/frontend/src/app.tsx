@@ -36,6 +36,7 @@ const Partners = page(staff, "Partners");
 const Audit = page(staff, "Audit");
 const Profile = page(() => import("./pages/account"), "Profile");
 const Report = page(() => import("./pages/report"), "Report");
+const Call = page(() => import("./pages/call"), "Call");
 const Study = page(() => import("./viewer/study"), "Study");
 
 const homes: Record<Role, ReactNode> = { patient: <History />, doctor: <Patients />, staff: <Overview /> };
@@ -99,6 +100,7 @@ const router = createBrowserRouter([
           { path: "profile", element: <Profile /> },
           { path: "reports/:id", element: <For roles={clinical}><Report /></For> },
           { path: "studies/:id", element: <For roles={clinical}><Study /></For> },
+          { path: "calls/:id", element: <For roles={clinical}><Call /></For> },
           { path: "doctors", element: <For roles={["patient"]}><Doctors /></For> },
           { path: "access", element: <For roles={["patient"]}><Access /></For> },
           { path: "patients/:id", element: <For roles={["doctor"]}><Chart /></For> },

@@ -1,13 +1,14 @@
 import { type FormEvent, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link } from "react-router";
+import { Link, useNavigate } from "react-router";
 import type { AllergyIntolerance, AuditEvent, Bundle, BundleEntry } from "fhir/r4";
-import { Download, Eye, Search } from "lucide-react";
+import { Download, Eye, Phone, Search } from "lucide-react";
 import { conceptText, page, requestor, search, searchAll } from "../fhir";
 import { useFormat } from "../format";
 import { get, list, type Patient, photoPath, save } from "../legacy";
-import { json } from "../server";
+import { type Consultation, told, useLive } from "../live";
+import { json, ServerError } from "../server";
 import { setSession, useSignedIn } from "../session";
 import { Avatar, Badge, Button, Input, Select, TextArea } from "../ui/controls";
 import { Heading } from "../ui/layout";
@@ -99,6 +100,15 @@ export function Doctors() {
   const [text, setText] = useState("");
   const [field, setField] = useState("");
   const query = useQuery({ queryKey: ["doctors"], queryFn: ({ signal }) => list("doctor", { sort: "name" }, signal) });
+  const { online } = useLive();
+  const navigate = useNavigate();
+  const call = useMutation({
+    mutationFn: (doctor: string) => json<Consultation>("/realtime/consultations", { method: "POST", json: { doctor } }),
+    onSuccess: async (made) => {
+      told(made);
+      await navigate(`/app/calls/${made.id}`);
+    },
+  });
   const fields = useMemo(() => [...new Set(query.data?.map((one) => one.specialization.specialization))].sort(), [query.data]);
   const found = query.data?.filter(
     (one) => (!field || one.specialization.specialization === field) && `${one.name} ${one.hospital} ${one.specializationDetail}`.toLowerCase().includes(text.toLowerCase()),
@@ -106,6 +116,9 @@ export function Doctors() {
   return (
     <>
       <Heading title={t("doctors.title")} />
+      {call.error && (
+        <div className="mb-6">{call.error instanceof ServerError && call.error.status === 409 ? <p role="alert">{t("call.busy")}</p> : <Failure error={call.error} />}</div>
+      )}
       <form role="search" onSubmit={(event) => event.preventDefault()} className="mb-6 grid gap-4 sm:grid-cols-[1fr_16rem]">
         <Input label={t("doctors.search")} type="search" value={text} onChange={(event) => setText(event.target.value)} />
         <Select label={t("specialization")} value={field} onChange={(event) => setField(event.target.value)} options={[["", t("all")], ...fields.map((one) => [one, one] as const)]} />
@@ -127,6 +140,14 @@ export function Doctors() {
                     <Badge tone="brand">{doctor.specialization.specialization}</Badge>
                   </div>
                   <p className="line-clamp-3 text-sm text-muted">{doctor.specializationDetail}</p>
+                  <div className="mt-auto flex items-center justify-between gap-3 pt-2">
+                    <Badge tone={online.has(doctor.id) ? "brand" : "neutral"}>{t(online.has(doctor.id) ? "presence.online" : "presence.offline")}</Badge>
+                    <Button kind="primary" disabled={!online.has(doctor.id)} busy={call.isPending && call.variables === doctor.id} onClick={() => call.mutate(doctor.id)}>
+                      <Phone className="size-4" aria-hidden />
+                      {t("call.call")}
+                      <span className="sr-only">{doctor.name}</span>
+                    </Button>
+                  </div>
                 </li>
               ))}
             </ul>

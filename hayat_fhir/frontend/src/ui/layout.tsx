@@ -10,6 +10,7 @@ import { type Language, languages, setLanguage, setTheme, useTheme } from "../pr
 import { type Role, setSession, useSignedIn } from "../session";
 import { json } from "../server";
 import { Avatar } from "./controls";
+import { Availability, Incoming } from "./incoming";
 import { Skeleton } from "./states";
 
 type Item = [path: string, label: string, icon: typeof Eye];
@@ -126,6 +127,7 @@ export function Layout() {
           </div>
           <span className="hidden lg:block" />
           <div className="flex items-center">
+            <Availability />
             <Preferences />
             <button type="button" onClick={() => void signOut()} className="grid size-11 place-items-center rounded-lg text-muted hover:bg-sunken lg:hidden" aria-label={t("signOut")}>
               <LogOut className="size-5 rtl:-scale-x-100" aria-hidden />
@@ -135,6 +137,7 @@ export function Layout() {
         <main id="main" tabIndex={-1} className="mx-auto w-full max-w-6xl px-4 py-7 outline-none sm:px-8">
           <Suspense fallback={<Skeleton />}>
             <Outlet />
+            <Incoming />
           </Suspense>
         </main>
       </div>

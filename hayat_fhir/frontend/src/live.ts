@@ -1,0 +1,115 @@
+/** What changes while the page is open: who is online, the caller's consultations, and what there is to know. */
+import { useSyncExternalStore } from "react";
+import type { Socket } from "socket.io-client";
+import { json } from "./server";
+import type { Session } from "./session";
+
+interface Person {
+  id: string;
+  name: string;
+}
+
+export interface Consultation {
+  id: string;
+  state: "ringing" | "active" | "ended" | "declined" | "cancelled" | "missed";
+  doctor: Person;
+  patient: Person;
+  created: string;
+  started: string | null;
+  ended: string | null;
+  relay: string | null;
+  recording: { state: "off" | "asked" | "on"; agreed: string[]; peer: string | null };
+}
+
+export interface Notice {
+  kind: "study-arrived" | "report-signed" | "share-delivered" | "glass-broken";
+  reference: string;
+  patient: string;
+  at: string;
+}
+
+interface Live {
+  connected: boolean;
+  /** A doctor's own switch. */
+  available: boolean;
+  online: ReadonlySet<string>;
+  consultations: Readonly<Record<string, Consultation>>;
+  notices: readonly Notice[];
+}
+
+const LATEST = 20;
+const SHOWN = 12_000;
+const nothing: Live = { connected: false, available: false, online: new Set(), consultations: {}, notices: [] };
+const listeners = new Set<() => void>();
+let live = nothing;
+let socket: Socket | undefined;
+let holder: string | undefined;
+
+function change(next: Partial<Live>): void {
+  live = { ...live, ...next };
+  for (const listener of listeners) listener();
+}
+
+export function useLive(): Live {
+  return useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => live,
+  );
+}
+
+/** The socket of this tab, while somebody is signed in. */
+export function connection(): Socket | undefined {
+  return socket;
+}
+
+export function told(consultation: Consultation): void {
+  change({ consultations: { ...live.consultations, [consultation.id]: consultation } });
+}
+
+/** Connect as this person, once; the client library comes only now. */
+export async function connect({ token, role }: Session): Promise<void> {
+  if (holder === token) return;
+  disconnect();
+  holder = token;
+  const { io } = await import("socket.io-client");
+  if (holder !== token) return;
+  const made = io({ auth: { token }, transports: ["websocket"] });
+  socket = made;
+  made.on("connect", () => {
+    change({ connected: true });
+    made.emit("watch-presence", (answer: { ok: boolean; online?: string[] }) => change({ online: new Set(answer.online ?? []) }));
+    if (live.available) made.emit("online-user");
+    if (role !== "staff") void json<{ consultations: Consultation[] }>("/realtime/consultations").then(({ consultations }) => consultations.forEach(told), () => undefined);
+  });
+  made.on("disconnect", () => change({ connected: false }));
+  made.on("presence", ({ online, offline }: { online: string[]; offline: string[] }) => {
+    const next = new Set([...live.online, ...online]);
+    for (const id of offline) next.delete(id);
+    change({ online: next });
+  });
+  made.on("consultation", told);
+  made.on("notification", (notice: Notice) => {
+    change({ notices: [notice, ...live.notices].slice(0, LATEST) });
+    setTimeout(() => dismiss(notice), SHOWN);
+  });
+}
+
+export function disconnect(): void {
+  holder = undefined;
+  socket?.disconnect();
+  socket = undefined;
+  if (live !== nothing) change(nothing);
+}
+
+/** A doctor can be called, or not. */
+export function setAvailable(available: boolean): void {
+  socket?.emit(available ? "online-user" : "offline-user");
+  change({ available });
+}
+
+export function dismiss(notice: Notice): void {
+  change({ notices: live.notices.filter((one) => one !== notice) });
+}

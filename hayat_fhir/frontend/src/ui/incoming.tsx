@@ -1,0 +1,124 @@
+import { useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Link, useNavigate } from "react-router";
+import { Bell, Phone, PhoneOff, X } from "lucide-react";
+import { connect, type Consultation, disconnect, dismiss, setAvailable, told, useLive } from "../live";
+import { json } from "../server";
+import { useSignedIn } from "../session";
+import { Button } from "./controls";
+import { Dialog } from "./dialog";
+
+/** Two notes, again and again, until the ring is answered. */
+function useRing(rings: boolean): void {
+  useEffect(() => {
+    if (!rings) return;
+    const audio = new AudioContext();
+    const ring = () => {
+      for (const [place, pitch] of [660, 880].entries()) {
+        const tone = audio.createOscillator();
+        const volume = audio.createGain();
+        const begin = audio.currentTime + place * 0.25;
+        tone.frequency.value = pitch;
+        volume.gain.setValueAtTime(0.12, begin);
+        volume.gain.exponentialRampToValueAtTime(0.001, begin + 0.4);
+        tone.connect(volume).connect(audio.destination);
+        tone.start(begin);
+        tone.stop(begin + 0.4);
+      }
+    };
+    ring();
+    const timer = setInterval(ring, 2000);
+    return () => {
+      clearInterval(timer);
+      void audio.close();
+    };
+  }, [rings]);
+}
+
+/** Whether a doctor can be called. */
+export function Availability() {
+  const { t } = useTranslation();
+  const { role } = useSignedIn();
+  const { available, connected } = useLive();
+  if (role !== "doctor") return null;
+  return (
+    <button
+      type="button"
+      role="switch"
+      aria-checked={available}
+      disabled={!connected}
+      onClick={() => setAvailable(!available)}
+      className="flex min-h-11 items-center gap-2 rounded-lg px-3 text-sm text-muted hover:bg-sunken hover:text-ink disabled:opacity-60"
+    >
+      <span className={available ? "size-2.5 rounded-full bg-brand" : "size-2.5 rounded-full bg-edge"} aria-hidden />
+      {t(available ? "presence.online" : "presence.offline")}
+    </button>
+  );
+}
+
+const pages: Record<string, string> = { ImagingStudy: "/app/studies", DiagnosticReport: "/app/reports", Patient: "/app/patients" };
+
+/** The connection of this tab, a ring that wants an answer, and what has happened. */
+export function Incoming() {
+  const { t } = useTranslation();
+  const signedIn = useSignedIn();
+  const navigate = useNavigate();
+  const { consultations, notices } = useLive();
+  const [busy, setBusy] = useState(false);
+  useEffect(() => {
+    void connect(signedIn);
+  }, [signedIn]);
+  useEffect(() => disconnect, []);
+  const ringing = signedIn.role === "doctor" ? Object.values(consultations).find((one) => one.state === "ringing" && one.doctor.id === signedIn.id) : undefined;
+  useRing(ringing !== undefined);
+  const answer = async (action: "accept" | "decline") => {
+    if (!ringing) return;
+    setBusy(true);
+    try {
+      told(await json<Consultation>(`/realtime/consultations/${ringing.id}/${action}`, { method: "POST", json: {} }));
+      if (action === "accept") await navigate(`/app/calls/${ringing.id}`);
+    } catch {
+      told({ ...ringing, state: "missed" });
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <>
+      <Dialog open={ringing !== undefined} close={() => void answer("decline")} title={t("call.incoming")} description={t("call.calls", { name: ringing?.patient.name ?? "" })}>
+        <div className="flex justify-end gap-3">
+          <Button kind="danger" busy={busy} onClick={() => void answer("decline")}>
+            <PhoneOff className="size-4" aria-hidden />
+            {t("call.decline")}
+          </Button>
+          <Button kind="primary" busy={busy} onClick={() => void answer("accept")}>
+            <Phone className="size-4" aria-hidden />
+            {t("call.accept")}
+          </Button>
+        </div>
+      </Dialog>
+      <div role="status" aria-live="polite" className="pointer-events-none fixed end-4 top-18 z-40 flex max-w-sm flex-col gap-3">
+        {notices.slice(0, 3).map((notice) => {
+          const [type = "", id = ""] = notice.reference.split("/");
+          const path = pages[type];
+          return (
+            <div key={`${notice.reference}${notice.at}`} className="card pointer-events-auto flex items-start gap-3 p-4 text-sm shadow-lg">
+              <Bell className="mt-0.5 size-4 shrink-0 text-brand" aria-hidden />
+              <p className="flex-1">
+                {t(`notice.${notice.kind}`)}{" "}
+                {path && signedIn.role !== "staff" && (
+                  <Link to={`${path}/${id}`} className="text-brand underline underline-offset-4" onClick={() => dismiss(notice)}>
+                    {t("notice.open")}
+                  </Link>
+                )}
+              </p>
+              <button type="button" aria-label={t("close")} className="-m-2 grid size-10 place-items-center text-muted" onClick={() => dismiss(notice)}>
+                <X className="size-4" aria-hidden />
+              </button>
+            </div>
+          );
+        })}
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,101 @@
+"""A doctor and a patient meet: each in a browser of their own, with Chromium's camera and microphone."""
+
+from __future__ import annotations
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from .conftest import Hospital, Open
+
+_HEARD = """async () => {
+    const stream = document.querySelectorAll("video")[0].srcObject;
+    const context = new AudioContext();
+    const analyser = context.createAnalyser();
+    context.createMediaStreamSource(stream).connect(analyser);
+    const samples = new Float32Array(analyser.fftSize);
+    let loudest = 0;
+    for (let tries = 0; tries < 60; tries++) {
+        await new Promise((done) => setTimeout(done, 100));
+        analyser.getFloatTimeDomainData(samples);
+        loudest = Math.max(loudest, ...samples.map(Math.abs));
+    }
+    await context.close();
+    return loudest;
+}"""
+_PLAYED = "document.querySelectorAll('video')[0].currentTime"
+
+
+def _met(open_page: Open, hospital: Hospital) -> tuple[Page, Page]:
+    """The doctor's page and the patient's, in a consultation."""
+    practice = open_page("/app", hospital.doctor, permissions=["camera", "microphone"])
+    practice.get_by_role("switch", name="Offline").click()
+    home = open_page("/app/doctors", hospital.patient, permissions=["camera", "microphone"])
+    card = home.get_by_role("listitem").filter(has_text=hospital.doctor.name)
+    expect(card.get_by_text("Online")).to_be_visible()
+    card.get_by_role("button", name="Call").click()
+    expect(home.get_by_text(f"Calling {hospital.doctor.name}")).to_be_visible()
+    expect(practice.get_by_role("dialog")).to_contain_text(hospital.patient.name)
+    practice.get_by_role("button", name="Accept").click()
+    for page, other in ((practice, hospital.patient), (home, hospital.doctor)):
+        expect(page.get_by_label(other.name, exact=True)).to_be_visible(timeout=20_000)
+    return practice, home
+
+
+def test_two_people_see_and_hear_each_other(open_page: Open, hospital: Hospital) -> None:
+    """Pictures move and sound is heard on both sides; who mutes is not heard; who hangs up ends it for both."""
+    practice, home = _met(open_page, hospital)
+    for page in (practice, home):
+        before = page.evaluate(_PLAYED)
+        for _ in range(50):
+            page.wait_for_timeout(100)
+            if page.evaluate(_PLAYED) > before + 0.5:
+                break
+        else:
+            raise AssertionError("the picture stands still")
+        assert page.evaluate(_HEARD) > 0.01
+    home.get_by_role("button", name="Mute").click()
+    practice.wait_for_timeout(1500)
+    assert practice.evaluate(_HEARD) < 0.01
+    home.get_by_role("button", name="Unmute").click()
+    practice.get_by_role("button", name="Write record").click()
+    for label in ("Illness", "History", "Diagnosis", "Treatment"):
+        practice.get_by_role("dialog").get_by_label(label, exact=False).first.fill("Seen on video.")
+    practice.get_by_role("button", name="Sign").click()
+    expect(practice.get_by_role("dialog")).to_have_count(0)
+    expect(practice.get_by_label(hospital.patient.name, exact=True)).to_be_visible()
+    practice.get_by_role("button", name="Hang up").click()
+    for page in (practice, home):
+        expect(page.get_by_text("The consultation has ended.")).to_be_visible()
+
+
+def test_a_cut_connection_comes_back(open_page: Open, hospital: Hospital) -> None:
+    """The page is loaded again in the middle of a call: both see each other once more."""
+    practice, home = _met(open_page, hospital)
+    home.reload()
+    expect(home.get_by_label(hospital.doctor.name, exact=True)).to_be_visible(timeout=20_000)
+    expect(practice.get_by_label(hospital.patient.name, exact=True)).to_be_visible(timeout=20_000)
+    home.get_by_role("button", name="Hang up").click()
+    expect(practice.get_by_text("The consultation has ended.")).to_be_visible()
+
+
+def test_a_call_is_declined(open_page: Open, hospital: Hospital) -> None:
+    """And the patient is told."""
+    practice = open_page("/app", hospital.doctor)
+    practice.get_by_role("switch", name="Offline").click()
+    home = open_page("/app/doctors", hospital.patient)
+    home.get_by_role("button", name="Call").first.click()
+    practice.get_by_role("button", name="Decline").click()
+    expect(home.get_by_text("cannot talk now")).to_be_visible()
+
+
+def test_a_third_person_does_not_get_in(open_page: Open, hospital: Hospital) -> None:
+    """Whoever knows the address of a consultation sees nothing of it, and gets no ticket."""
+    practice, _ = _met(open_page, hospital)
+    id = practice.url.rpartition("/")[2]
+    with hospital.http(hospital.staff) as http:
+        assert http.get(f"/realtime/consultations/{id}").status_code in {403, 404}
+        assert http.post("/realtime/tickets", json={"consultation": id}).status_code in {403, 404}
+    anonymous = httpx.post(f"{hospital.url}/realtime/tickets", json={"consultation": id}, trust_env=False)
+    assert anonymous.status_code == 401
+    practice.get_by_role("button", name="Hang up").click()
+    expect(practice.get_by_text("The consultation has ended.")).to_be_visible()
