@@ -5,6 +5,7 @@ PS3.4 C.4.2, C.4.3, https://dicom.nema.org/medical/dicom/current/output/html/par
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -81,6 +82,11 @@ class StoreUser:
         }
         peer = association.acceptor if association.is_requestor else association.requestor
         longest = int(peer.maximum_length or _LARGEST_FRAGMENT + _OVERHEAD)
+        self._answer = association.dimse.get_msg
+        if association.is_requestor:
+            # The thread that pynetdicom runs for our association would now and then take an answer that is ours.
+            association.dimse.get_msg = lambda block: (None, None)
+        self._set(socket.TCP_NODELAY)
         self._fragment = max(min(longest - _OVERHEAD, _LARGEST_FRAGMENT), 2) & ~1
 
     def __enter__(self) -> StoreUser:
@@ -113,26 +119,27 @@ class StoreUser:
             raise Unavailable("the association is over")
         self._message = self._message % _LAST_MESSAGE + 1
         request = StoreRequest(self._message, image.sop_class, image.uid)
-        association._reactor_checkpoint.clear()
-        while association.is_requestor and not association._is_paused and association.is_alive():
-            association._reactor_checkpoint.wait(0.0005)
         try:
-            association.dul.socket.send(store_command(request, context, self._originator))
-            self._stream(image, context)
-            _, answer = association.dimse.get_msg(block=True)
+            self._stream(image, context, store_command(request, context, self._originator))
+            self._set(socket.TCP_QUICKACK)
+            _, answer = self._answer(block=True)
         except OSError as error:
             raise Unavailable("the image cannot be read or sent") from error
-        finally:
-            association._reactor_checkpoint.set()
         if not isinstance(answer, C_STORE) or answer.Status is None:
             if association.is_established:
                 association.abort()
             raise Unavailable("the peer did not answer")
         return int(answer.Status)
 
-    def _stream(self, image: Outgoing, context: int) -> None:
-        """The data set in P-DATA-TF PDUs (PS3.8 9.3.5), straight from disk."""
-        left = image.size
+    def _set(self, option: int) -> None:
+        """Have neither side wait: peers answer in two small segments, the second only when we have acknowledged."""
+        connection = self._association.dul.socket.socket
+        if connection is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, 1)
+
+    def _stream(self, image: Outgoing, context: int, command: bytes) -> None:
+        """The command, and the data set in P-DATA-TF PDUs (PS3.8 9.3.5), straight from disk."""
+        left, before = image.size, command
         with image.path.open("rb") as file:
             file.seek(image.offset)
             while True:
@@ -142,7 +149,8 @@ class StoreUser:
                     raise OSError("the file is shorter than its row says")
                 control = _DATA if left else _LAST_DATA
                 header = struct.pack(">BBLLBB", _P_DATA_TF, 0, len(data) + 6, len(data) + 2, context, control)
-                self._association.dul.socket.send(header + data)
+                self._association.dul.socket.send(before + header + data)
+                before = b""
                 if not left or not self._association.is_established:
                     return
 
