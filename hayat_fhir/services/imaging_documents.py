@@ -38,6 +38,7 @@ ITEM_SYSTEM = "urn:hayat:dicom-content-item"
 """The identifier system of an Observation: UID of the report, and where in its tree the measurement stands."""
 _CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 _SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
+_RETRACTED = "entered-in-error"
 _MOST_FINDINGS = 1000
 _LONGEST_CONCLUSION = 20_000
 Fragment = dict[str, Any]
@@ -71,7 +72,7 @@ class ImagingDocuments:
             Unavailable: The database does not answer.
         """
         for instance in instances:
-            if instance.imaging_study is not None:
+            if instance.imaging_study is not None or not is_document(instance):
                 continue
             try:
                 await self._one(instance, study)
@@ -197,7 +198,42 @@ class ImagingDocuments:
         kept = {name: value for name, value in resource.items() if value not in (None, [], "")}
         identifier = kept["identifier"][0]
         criteria = identifier_criteria(identifier["system"], identifier["value"])
-        return (await self._interactions.create(caller, kept["resourceType"], kept, criteria)).stored
+        written = await self._interactions.create(caller, kept["resourceType"], kept, criteria)
+        retracted = (written.stored.resource or {}).get("status") == _RETRACTED
+        if written.created or not retracted or written.stored.source not in {None, caller.source}:
+            return written.stored
+        return await self._replace(caller, written.stored, kept)
+
+    async def retract(self, instances: Sequence[Instance]) -> None:
+        """Mark what was made of these instances, which are not shown any more, as entered in error.
+
+        Raises:
+            Refusal: It cannot be stored.
+        """
+        for instance in instances:
+            if not is_document(instance):
+                continue
+            caller = Caller(Role.SITE, "imaging", source=instance.peer)
+            identifier = _identifier(instance)
+            criteria = identifier_criteria(identifier["system"], identifier["value"])
+            for type in ("DiagnosticReport", "DocumentReference"):
+                for stored in await self._conditional.all(caller, type, criteria):
+                    if stored.source in {None, instance.peer}:
+                        await self._retract(caller, stored)
+
+    async def _retract(self, caller: Caller, stored: Stored) -> None:
+        resource = stored.resource or {}
+        if resource.get("status") == _RETRACTED:
+            return
+        await self._replace(caller, stored, {**resource, "status": _RETRACTED})
+        for made in [*resource.get("result", ()), *resource.get("hasMember", ())]:
+            id = str(made["reference"]).removeprefix("Observation/")
+            await self._retract(caller, await self._interactions.read(caller, "Observation", id))
+
+    async def _replace(self, caller: Caller, stored: Stored, resource: Fragment) -> Stored:
+        type = str(resource["resourceType"])
+        changed = {**resource, "id": stored.id}
+        return (await self._interactions.update(caller, type, stored.id, changed, stored.version)).stored
 
     def _wado(self, instance: Instance) -> str:
         """Where the instance itself is retrieved."""
@@ -208,6 +244,11 @@ class ImagingDocuments:
 def identifier_criteria(system: str, value: str) -> str:
     """``identifier=system|value`` as a query string."""
     return "identifier=" + quote(f"{escaped(system)}|{escaped(value)}", safe="")
+
+
+def is_document(instance: Instance) -> bool:
+    """Whether an instance is a report, an encapsulated document or a selection."""
+    return instance.sop_class.startswith(PREFIX) or instance.sop_class in MEDIA
 
 
 def _identifier(instance: Instance) -> dict[str, str]:

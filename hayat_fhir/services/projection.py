@@ -30,6 +30,7 @@ from hayat_fhir.store.records import Stored
 
 _POLL = 0.25
 _ATTEMPTS = 5
+_MOST_ENTRIES = 10_000
 _PAUSE = 30.0
 """Seconds before a study that was refused is tried again."""
 
@@ -101,6 +102,9 @@ class Projection:
         touched = await self._instances.touched(study)
         stored = await self._projected(study)
         if touched is not None:
+            shown = {instance.uid for instance in await self._instances.of_study(study)}
+            hidden = [entry.instance for entry in await self._quarantine.list(None, study, count=_MOST_ENTRIES)]
+            await self._imaging_documents.retract([one for one in hidden if one.uid not in shown])
             await self._instances.settle(study, touched)
         return stored
 

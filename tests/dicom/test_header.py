@@ -141,3 +141,24 @@ def test_names_of_all_scripts(name: str, groups: dict[str, str]) -> None:
     start = 144 + dataset.file_meta.FileMetaInformationGroupLength
     header = read_header(content[start:], str(dataset.file_meta.TransferSyntaxUID))
     assert header.attributes["00100010"]["Value"] == [groups]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"\x1b",
+        b"\x1b$",
+        b"\x1b$Bx",
+        b"\x1b(\xff\x1b)I\x80",
+        b"A\x1b$B\x3b^\x1b(",
+        b"\x1b$)C\xb1" * 7,
+        b"\xff\xfe^=^=^=^",
+    ],
+)
+def test_malformed_escapes_are_read_or_refused(name: bytes) -> None:
+    """Escape sequences that lead nowhere never raise anything but a refusal, and the UIDs are still read."""
+    padded = name.ljust(len(name) + len(name) % 2)
+    data = encoded(PatientName="N" * len(padded), SpecificCharacterSet=["", "ISO 2022 IR 87", "ISO 2022 IR 149"])
+    header = read_header(data.replace(b"N" * len(padded), padded), EXPLICIT)
+    assert header.instance == "1.2.3.4"

@@ -35,10 +35,11 @@ from pydicom.uid import generate_uid
 
 from hayat_fhir.app import Site
 from hayat_fhir.services.ingest import Ingest, Taken
+from hayat_fhir.services.quarantine import Decision, Resolution
 from hayat_fhir.store.partners import Partner
 
 from .test_imaging import DOCTOR, SYNTAX, ingest, item, peer, take
-from .test_quarantine import new_study, push
+from .test_quarantine import STAFF, new_study, push
 from .test_rejection import note
 
 __all__ = ["ingest", "peer"]
@@ -240,3 +241,22 @@ def test_files_of_others() -> None:
     report = read_report(Path(str(get_testdata_file("reportsi.dcm"))))
     assert report.text
     assert BytesIO(report.text.encode()).getbuffer().nbytes > 100
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+async def test_a_report_that_is_withdrawn_and_restored(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """What was made of it is entered in error while a rejection note holds, and as before once it is restored."""
+    study = new_study()
+    await push(ingest, peer, study)
+    uid = await send(ingest, peer, measured(study))
+    await site.projection.project(study)
+    await note(ingest, peer, study, "113037", uid)
+    for _ in range(2):
+        await site.projection.project(study)
+    for type in ("DiagnosticReport", "Observation"):
+        assert {one["status"] for one in await found(site, type)} == {"entered-in-error"}
+    entries = {one.instance.uid: one for one in await site.quarantine.list(STAFF, "withheld")}
+    await site.quarantine.resolve(STAFF, Resolution(Decision.ACCEPT, "it was right", entries[uid].id))
+    await site.projection.project(study)
+    for type, number in (("DiagnosticReport", 1), ("Observation", 3)):
+        assert [one["status"] for one in await found(site, type)] == ["final"] * number

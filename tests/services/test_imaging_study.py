@@ -119,3 +119,22 @@ async def test_the_earliest_start_counts(site: Site, peer: Partner, ingest: Inge
     assert found["started"] == found["series"][0]["started"] == "2026-01-02T08:00:00+03:00"
     await push(ingest, peer, study, StudyDate="20260101", StudyTime="230000", TimezoneOffsetFromUTC="")
     assert (await projected(site, study))["started"] == "2026-01-01"
+
+
+async def test_hostile_text_stays_text(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """Control characters and line ends are gone from what is shown; markup is kept as the text that it is."""
+    study = new_study()
+    await push(
+        ingest,
+        peer,
+        study,
+        PatientID=f"P{study}",
+        PatientName="<script>alert(1)</script>^=cmd|' /C calc'!A0",
+        StudyDescription="a\r\nInjected: line\x1b[31m",
+    )
+    found = await projected(site, study)
+    assert found["description"] == "a Injected: line [31m"
+    patient = await site.interactions.read(
+        Caller(Role.SITE, "test"), "Patient", found["subject"]["reference"].removeprefix("Patient/")
+    )
+    assert (patient.resource or {})["name"][0]["family"] == "<script>alert(1)</script>"

@@ -16,10 +16,11 @@ from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.scopes import EVERYTHING
 from hayat_fhir.services.ingest import Ingest, Taken
 from hayat_fhir.services.quarantine import Decision, Resolution
+from hayat_fhir.services.registration import PartnerDetails
 from hayat_fhir.store.partners import Partner
 from hayat_fhir.store.quarantine import DEMOGRAPHICS, OTHER_BYTES, OTHER_PATIENT, Entry
 
-from .test_imaging import DOCTOR, SYNTAX, encoded, ingest, peer, take
+from .test_imaging import DOCTOR, SYNTAX, encoded, ingest, item, peer, take
 
 __all__ = ["ingest", "peer"]
 STAFF = Caller(Role.STAFF, "s", "Practitioner/s", scopes=EVERYTHING["staff"])
@@ -249,3 +250,26 @@ async def test_as_tasks_over_http(site: Site, peer: Partner, ingest: Ingest) -> 
         done = await client.post("/fhir/$quarantine", json={"resourceType": "Parameters", "parameter": parameters})
         assert [entry["resource"]["status"] for entry in done.json()["entry"]] == ["completed"] * 2
     assert await count(site, study) == 3
+
+
+async def test_one_number_of_two_hospitals_is_two_patients(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """A bare number joins nobody: what each sender means is told by its own system, or by a universal issuer."""
+    system = "https://other.example/patient"
+    other = await site.registration.partner(
+        PartnerDetails(name="O", ae_title="O", host="127.0.0.1", port=105, patient_id_system=system)
+    )
+    about = {"PatientID": f"P{new_study()}", "PatientName": "Doe^Jane"}
+    studies = [new_study() for _ in range(4)]
+    issuer = item(UniversalEntityID="1.2.3.4", UniversalEntityIDType="ISO")
+    await push(ingest, peer, studies[0], **about)
+    await push(ingest, other, studies[1], **{**about, "PatientName": "Smith^Peter"})
+    for sender, study in ((peer, studies[2]), (other, studies[3])):
+        await push(ingest, sender, study, **about, IssuerOfPatientIDQualifiersSequence=[issuer])
+    patients = []
+    for study in studies:
+        stored = await site.projection.project(study)
+        assert stored is not None
+        patients.append(stored.compartments[0])
+    assert len(set(patients)) == 3
+    assert patients[2] == patients[3]
+    assert await waiting(site) == []
