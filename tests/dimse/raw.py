@@ -113,9 +113,9 @@ class Raw:
 
 
 @contextmanager
-def connected(port: int, seconds: float = 20) -> Iterator[Raw]:
+def connected(port: int, seconds: float = 20, source: str = "127.0.0.1") -> Iterator[Raw]:
     """A connection."""
-    with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=seconds, source_address=(source, 0)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield Raw(connection)
 

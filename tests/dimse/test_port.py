@@ -53,7 +53,9 @@ def test_ae_titles_that_are_none_are_rejected(door: RunningDoor, title: bytes) -
 
 def test_a_known_title_from_another_address_is_rejected(door: RunningDoor) -> None:
     """A forged calling AE title does not help from elsewhere (result, source and reason as PS3.8 9.3.4)."""
-    assert echo(door.port, source="127.0.0.2") == "rejected"
+    with raw.connected(door.port, source="127.0.0.2") as peer:
+        peer.send(raw.associate_rq())
+        assert peer.receive() == (raw.RJ, REJECTED_CALLING)
     assert door.refused == [("PACS", "127.0.0.2")]
 
 
@@ -161,7 +163,9 @@ def test_one_address_has_its_share(mongodb_url: str, database_name: str, tmp_pat
         for _ in range(4):
             stack.enter_context(raw.associated(door.port))
         assert echo(door.port) == "aborted"
-        assert echo(door.port, source="127.0.0.2") == "rejected"
+        with raw.connected(door.port, source="127.0.0.2") as peer:
+            peer.send(raw.associate_rq())
+            assert peer.receive() == (raw.RJ, REJECTED_CALLING)
         door.rows.database.client.drop_database(database_name)
 
 
