@@ -9,11 +9,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from hayat_fhir.store.database import Database, connect
 from hayat_fhir.store.mongod import EmbeddedMongod
 
 pytest_plugins = ["tests.skips"]
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
