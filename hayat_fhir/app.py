@@ -272,7 +272,9 @@ def _built(
         quarantine=imaging.quarantine,
         imaging_visibility=ImagingVisibility(ImagingStudyRows(database)),
         procedures=Procedures(ProcedureSteps(database), interactions),
-        retrieval=Retrieval(instances, blobs, resources, ImageMetadata(database), imaging_processes, policy, auditing),
+        retrieval=Retrieval(
+            instances, blobs, ImagingStudyRows(database), ImageMetadata(database), imaging_processes, policy, auditing
+        ),
         imaging_query=ImagingQuery(ImagingStudyRows(database), Images(database), policy, auditing),
         imaging_processes=imaging_processes,
         storing=Storing(

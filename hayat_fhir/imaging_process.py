@@ -136,12 +136,14 @@ def _kill(process: Process) -> None:
 
 def _tasks() -> dict[str, Callable[..., list[bytes]]]:
     """What the process can do; its imports are not for the server's own process."""
-    from hayat_fhir.dicom import metadata, object_file, rendering
+    from hayat_fhir.dicom import frame_layout, metadata, object_file, rendering
 
     opened = lru_cache(maxsize=8)(object_file.opened)
 
     def header(path: str) -> list[bytes]:
-        return [orjson.dumps(metadata.metadata(opened(path)), option=orjson.OPT_NON_STR_KEYS)]
+        one = opened(path)
+        told = orjson.dumps(metadata.metadata(one), option=orjson.OPT_NON_STR_KEYS)
+        return [told, orjson.dumps(frame_layout.layout(one))]
 
     def bulk(path: str, place: str) -> list[bytes]:
         one = opened(path)

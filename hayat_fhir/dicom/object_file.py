@@ -19,8 +19,9 @@ from hayat_fhir.errors import InvalidRequest, NotAcceptable, NotFound
 
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _DEFLATED = "1.2.840.10008.1.2.1.99"
-_EXPLICIT_HEAD, _IMPLICIT_HEAD = 12, 8
-_IMPLICIT = "1.2.840.10008.1.2"
+EXPLICIT_HEAD, IMPLICIT_HEAD = 12, 8
+"""Bytes before the value of the pixel data element."""
+IMPLICIT = "1.2.840.10008.1.2"
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 
@@ -76,14 +77,14 @@ def stored_frames(one: ObjectFile, numbers: list[int]) -> list[bytes]:
         NotAcceptable: Stored frames cannot be told apart, or are no little endian bytes.
     """
     _check(one, numbers)
-    if one.transfer_syntax in {_DEFLATED, _BIG_ENDIAN}:
+    if not is_little_endian(one.transfer_syntax):
         raise NotAcceptable("these pixels are not stored as little endian bytes")
     if one.pixels is None:
         raise NotFound("the object has no pixels")
     with open(one.path, "rb") as file:  # noqa: PTH123
         if one.compressed:
             return [_encapsulated(one, file, number) for number in numbers]
-        head = _IMPLICIT_HEAD if one.transfer_syntax == _IMPLICIT else _EXPLICIT_HEAD
+        head = IMPLICIT_HEAD if one.transfer_syntax == IMPLICIT else EXPLICIT_HEAD
         length = frame_length(one.header)
         found = []
         for number in numbers:
@@ -92,6 +93,11 @@ def stored_frames(one: ObjectFile, numbers: list[int]) -> list[bytes]:
     if any(len(frame) != length for frame in found):
         raise NotFound("the pixel data end before this frame")
     return found
+
+
+def is_little_endian(transfer_syntax: str) -> bool:
+    """Whether pixels stand in the file as little endian bytes."""
+    return transfer_syntax not in {_DEFLATED, _BIG_ENDIAN}
 
 
 def frame_length(header: FileDataset) -> int:
@@ -113,7 +119,7 @@ def frame_length(header: FileDataset) -> int:
 
 
 def _encapsulated(one: ObjectFile, file: BinaryIO, number: int) -> bytes:
-    first = (one.pixels or 0) + _EXPLICIT_HEAD
+    first = (one.pixels or 0) + EXPLICIT_HEAD
     table, lengths = one.header.get("ExtendedOffsetTable"), one.header.get("ExtendedOffsetTableLengths")
     try:
         file.seek(first)

@@ -54,11 +54,15 @@ def multipart(parts: Sequence[Part], kind: str) -> Response:
     """Parts of one kind, streamed one after the other; no more than one chunk of them is in memory."""
     boundary = token_hex(16)
     tail = f"--{boundary}--\r\n".encode()
+    media = f'{MULTIPART}; type="{kind}"; boundary={boundary}'
+    if all(isinstance(part.content, bytes) for part in parts):
+        held = [bit for part in parts for bit in (part.head(boundary), part.content, b"\r\n") if isinstance(bit, bytes)]
+        return Response(b"".join([*held, tail]), media_type=media)
     length = sum(len(part.head(boundary)) + part.length + 2 for part in parts) + len(tail)
     return StreamingResponse(
         _enclosed(parts, boundary, tail),
         headers={"content-length": str(length)},
-        media_type=f'{MULTIPART}; type="{kind}"; boundary={boundary}',
+        media_type=media,
     )
 
 

@@ -16,6 +16,8 @@ JSON = "application/dicom+json"
 OCTETS = "application/octet-stream"
 MULTIPART = "multipart/related"
 EXPLICIT = "1.2.840.10008.1.2.1"
+NATIVE = frozenset({"1.2.840.10008.1.2", EXPLICIT})
+"""Transfer syntaxes in which pixels stand as EXPLICIT has them."""
 COMPRESSED: Mapping[str, str] = MappingProxyType(
     {
         "1.2.840.10008.1.2.4.50": "image/jpeg",

@@ -5,6 +5,7 @@ PS3.18 10.4, https://dicom.nema.org/medical/dicom/current/output/html/part18.htm
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any
 
@@ -14,15 +15,18 @@ from starlette.responses import Response
 from hayat_fhir.dicomweb import media_types
 from hayat_fhir.dicomweb.answers import Part, file_part, multipart, single
 from hayat_fhir.dicomweb.callers import Callers
-from hayat_fhir.dicomweb.media_types import COMPRESSED, DICOM, EXPLICIT, OCTETS, Range
+from hayat_fhir.dicomweb.media_types import COMPRESSED, DICOM, EXPLICIT, NATIVE, OCTETS, Range
 from hayat_fhir.errors import InvalidRequest, NotAcceptable, TooLarge
 from hayat_fhir.imaging_process import ImagingProcesses
+from hayat_fhir.services.frames import Frames, read
 from hayat_fhir.services.retrieval import Retrieval, Retrieved
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,6})?", re.ASCII)
 _PLACE = re.compile(r"[0-9A-F]{8}(/[0-9]{1,6}/[0-9A-F]{8}){0,16}", re.ASCII | re.IGNORECASE)
 _MOST_FRAMES = 1000
+_LARGEST_FRAMES = 256 * 2**20
+"""Bytes of frames in one answer."""
 _MOST_TRANSCODED = 512
 _LARGEST_VIEWPORT = 8192
 _THUMBNAIL = (256, 256)
@@ -38,6 +42,7 @@ class Wado:
         self._callers = callers
         self._retrieval = retrieval
         self._processes = processes
+        self._places = Frames(retrieval)
         self._root = root
 
     async def objects(self, request: Request) -> Response:
@@ -122,14 +127,25 @@ class Wado:
         media = COMPRESSED.get(syntax)
         named = (one.part if one.multipart else one.media) not in {"*/*", ""}
         if media is not None and named and one.takes(media, syntax):
-            return f"{media}; transfer-syntax={syntax}", await self._processes.run("stored", path, numbers=numbers)
+            return f"{media}; transfer-syntax={syntax}", await self._stored(image, numbers)
         if not (one.anything or one.multipart or one.media in {OCTETS, "application/*"}):
             return None
         if one.syntax == "*" and one.takes(OCTETS, syntax):
-            return f"{OCTETS}; transfer-syntax={syntax}", await self._processes.run("stored", path, numbers=numbers)
+            return f"{OCTETS}; transfer-syntax={syntax}", await self._stored(image, numbers)
         if one.anything or one.takes(OCTETS, EXPLICIT):
+            if syntax in NATIVE:
+                return f"{OCTETS}; transfer-syntax={EXPLICIT}", await self._stored(image, numbers)
             return f"{OCTETS}; transfer-syntax={EXPLICIT}", await self._processes.run("decoded", path, numbers=numbers)
         return None
+
+    async def _stored(self, image: Retrieved, numbers: list[int]) -> list[bytes]:
+        """Frames as they are stored, from their places in the file where these are known."""
+        places = await self._places.find(image, numbers)
+        if places is None:
+            return await self._processes.run("stored", str(image.path), numbers=numbers)
+        if sum(length for ranges in places for _, length in ranges) > _LARGEST_FRAMES:
+            raise TooLarge("too many bytes of frames are asked for at once")
+        return await asyncio.to_thread(lambda: [read(image.path, ranges) for ranges in places])
 
     async def _transcoded(self, images: list[Retrieved]) -> list[Part]:
         if len(images) > _MOST_TRANSCODED:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Protocol
 
 from hayat_fhir.dicom.header import is_uid
-from hayat_fhir.errors import NotAcceptable, NotFound
+from hayat_fhir.errors import InvalidRequest, NotAcceptable, NotFound
 from hayat_fhir.security.callers import Caller
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.image_metadata import ImageMetadata
+from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.instances import Instance, Instances
-from hayat_fhir.store.resources import Resources
 
 _TOGETHER = 8
 _BATCH = 64
@@ -54,7 +54,7 @@ class Retrieval:
         self,
         instances: Instances,
         blobs: Blobs,
-        resources: Resources,
+        studies: ImagingStudyRows,
         kept: ImageMetadata,
         reads: Reads,
         policy: Policy,
@@ -62,7 +62,7 @@ class Retrieval:
     ) -> None:
         self._instances = instances
         self._blobs = blobs
-        self._resources = resources
+        self._studies = studies
         self._kept = kept
         self._reads = reads
         self._policy = policy
@@ -82,13 +82,14 @@ class Retrieval:
             if not all(is_uid(uid) for uid in (study, series, instance) if uid is not None):
                 raise NotFound("no such study, series or instance")
             rows = await self._instances.located(study, series, instance)
-            references = sorted({f"ImagingStudy/{row.imaging_study}" for row in rows if row.imaging_study is not None})
-            visible = await self._resources.read_many(references, lambda _: restriction)
-            ids = {stored.id for stored in visible}
-            found = [self._retrieved(row) for row in rows if row.imaging_study in ids]
+            projected = {row.imaging_study for row in rows if row.imaging_study is not None}
+            visible = await self._studies.visible(restriction, sorted(projected))
+            found = [self._retrieved(row) for row in rows if row.imaging_study in visible]
             if not found:
                 raise NotFound("no such study, series or instance")
-            access.touched(*visible)
+            for id, compartments in visible.items():
+                access.entities.append(f"ImagingStudy/{id}")
+                access.patients.update(compartments)
             return found
 
     async def instance(self, caller: Caller, study: str, series: str, instance: str) -> Retrieved:
@@ -118,21 +119,34 @@ class Retrieval:
                 if image.uid in known:
                     yield image, known[image.uid]
 
+    async def layout(self, image: Retrieved) -> bytes:
+        """Where the frames of an image lie, as the JSON of ``dicom.frame_layout.layout``; as ``metadata``.
+
+        Raises:
+            NotFound, NotAcceptable, InvalidRequest: The object cannot be read.
+            Unavailable: MongoDB does not answer.
+        """
+        known = await self._kept.layouts({image.uid: image.sha256})
+        if image.uid in known:
+            return known[image.uid]
+        json, layout = await self._reads.run("metadata", str(image.path))
+        await self._kept.put([(image.uid, image.sha256, json, layout)])
+        return layout
+
     async def _extracted(self, images: Sequence[Retrieved]) -> dict[str, bytes]:
         limit = asyncio.Semaphore(_TOGETHER)
 
-        async def extracted(image: Retrieved) -> tuple[str, str, bytes] | None:
+        async def extracted(image: Retrieved) -> tuple[str, str, bytes, bytes] | None:
             async with limit:
                 try:
-                    (json,) = await self._reads.run("metadata", str(image.path))
-                except (NotAcceptable, NotFound):
+                    json, layout = await self._reads.run("metadata", str(image.path))
+                except (InvalidRequest, NotAcceptable, NotFound):
                     return None
-                return image.uid, image.sha256, json
+                return image.uid, image.sha256, json, layout
 
         found = [one for one in await asyncio.gather(*map(extracted, images)) if one is not None]
-        if found:
-            await self._kept.put(found)
-        return {uid: json for uid, _, json in found}
+        await self._kept.put(found)
+        return {uid: json for uid, _, json, _ in found}
 
     def _retrieved(self, row: Instance) -> Retrieved:
         return Retrieved(

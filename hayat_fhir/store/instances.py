@@ -235,9 +235,14 @@ class Instances:
         Raises:
             Unavailable: MongoDB does not answer.
         """
-        criteria = {"study": study, "series": series, "_id": uid}
-        found = self._rows.find({name: value for name, value in criteria.items() if value}, {"attributes": False})
+        if uid is not None:  # by its key alone: with more criteria MongoDB may choose to go through the whole series
+            with answered():
+                row = await self._rows.find_one({"_id": uid}, {"attributes": False})
+            one = None if row is None else instance_of(row)
+            return [one] if one is not None and one.study == study and series in {None, one.series} else []
+        criteria = {"study": study} if series is None else {"study": study, "series": series}
         with answered():
+            found = self._rows.find(criteria, {"attributes": False})
             rows = await found.sort([("series", 1), ("_id", 1)]).to_list(None)
         return [instance_of(row) for row in rows]
 
