@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -129,11 +130,12 @@ def _shown(one: ObjectFile, values: Array, how: Rendering) -> Array:
     if values.ndim == 3:
         return _scaled(_rgb(values, one, photometric))
     values = apply_modality_lut(values, header)
-    if how.window is not None:
-        shown = _windowed(values.astype(np.float64), *how.window)
-    elif "WindowCenter" in header or "VOILUTSequence" in header:
-        looked_up = apply_voi_lut(values, header)
-        shown = _between(looked_up.astype(np.float64), *_range(looked_up, header))
+    window = how.window or _own_window(header)
+    if window is not None:
+        shown = _windowed(values.astype(np.float64), *window)
+    elif "VOILUTSequence" in header:
+        bits = int(header.VOILUTSequence[0].LUTDescriptor[2])
+        shown = _between(apply_voi_lut(values, header).astype(np.float64), 0.0, float(2**bits - 1))
     else:
         shown = _between(values.astype(np.float64), float(values.min()), float(values.max()))
     inverted = photometric == "MONOCHROME1" or header.get("PresentationLUTShape") == "INVERSE"
@@ -145,12 +147,13 @@ def _rgb(values: Array, one: ObjectFile, photometric: str) -> Array:
     return convert_color_space(values, photometric, "RGB") if native and photometric.startswith("YBR_FULL") else values
 
 
-def _range(values: Array, header: Any) -> tuple[float, float]:  # noqa: ANN401 - a data set
-    """The limits of what a VOI transformation gives."""
-    if "VOILUTSequence" in header:
-        bits = int(header.VOILUTSequence[0].LUTDescriptor[2])
-        return 0.0, float(2**bits - 1)
-    return float(values.min()), float(values.max())
+def _own_window(header: Dataset) -> tuple[float, float, str] | None:
+    """The first window that the object names, unless it has a table of values instead."""
+    center, width = header.get("WindowCenter"), header.get("WindowWidth")
+    if center is None or width is None or "VOILUTSequence" in header:
+        return None
+    first = [float(value[0] if isinstance(value, MultiValue) else value) for value in (center, width)]
+    return (first[0], first[1], str(header.get("VOILUTFunction") or "LINEAR")) if first[1] >= 1 else None
 
 
 def _windowed(values: Array, center: float, width: float, function: str) -> Array:

@@ -97,6 +97,8 @@ def _fill(archive: Archive) -> None:
     archive.images["MR"].SpecificCharacterSet = "ISO_IR 192"
     for name, syntax in FRAMES.items():
         archive.images[name] = multiframe(spine, syntax)
+    archive.images["window"] = example("MR_small.dcm", spine, generate_uid(), "P-2", "Other^Somebody")
+    archive.images["window"].WindowCenter, archive.images["window"].WindowWidth = 2000, 4000
     archive.images["colour"] = example("SC_rgb_small_odd.dcm", spine, generate_uid(), "P-2", "Other^Somebody")
     push(archive, list(archive.images.values()))
     with archive.http() as http:

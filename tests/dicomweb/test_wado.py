@@ -148,6 +148,11 @@ def test_pictures(archive: Archive) -> None:
         shown = np.asarray(Image.open(io.BytesIO(png.content)))
         expected = ((hounsfield - 39.5) / 399 + 0.5).clip(0, 1) * 255
         assert np.abs(shown.astype(float) - expected).max() <= 1
+        own = http.get(archive.path("window") + "/rendered", headers={"Accept": "image/png"})
+        shown = np.asarray(Image.open(io.BytesIO(own.content))).astype(float)
+        low = pixel_array(archive.images["window"]).astype(float)
+        assert np.abs(shown - ((low - 1999.5) / 3999 + 0.5).clip(0, 1) * 255).max() <= 1
+        assert shown.max() < 255
         jpeg = http.get(archive.path("CT0") + "/rendered")
         assert jpeg.headers["content-type"] == "image/jpeg"
         assert Image.open(io.BytesIO(jpeg.content)).size == (128, 128)
