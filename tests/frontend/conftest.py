@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from hayat_fhir.demonstration_site import Site
 from hayat_fhir.dimse.demonstration import push_examples
 
+from .images import image, push
+
 PASSWORD = "quiet harbour lantern 58"
 _CHROMIUM = shutil.which("chromium", path="/usr/bin:/usr/local/bin")
 _FLAGS = [
@@ -29,6 +31,7 @@ _FLAGS = [
     "--use-fake-device-for-media-stream=fps=30",
     "--use-fake-ui-for-media-stream",
 ]
+_QUARANTINED = 0xA900
 _BLOOD_PRESSURE = ((2023, 152, 96), (2024, 144, 91), (2025, 136, 86), (2026, 128, 82))
 
 
@@ -53,6 +56,9 @@ class Hospital:
     staff: Person
     studies: dict[str, str]
     """Modality to the id of the ImagingStudy."""
+    dicom_port: int
+    number: str
+    """The patient's number, as images carry it."""
 
     def http(self, person: Person) -> httpx.Client:
         """A client with this person's token."""
@@ -110,8 +116,10 @@ def _peopled(site: Site) -> Hospital:
         _clinical(http, patient["id"], doctor.id)
         push_examples("127.0.0.1", site.dicom_port, "NOOR", "PACS", value, "Karim^Huda", "19860412")
         studies = _studies(http, patient["id"])
+        strange = [image(file, value, birth_date="19500101") for file in ("CT_small.dcm", "MR_small.dcm")]
+        assert push(site.dicom_port, strange) == [_QUARANTINED, _QUARANTINED]
         person = _signed_in(http, "patient", "patient@noor.example")
-    return Hospital(site.url, person, doctor, staff, studies)
+    return Hospital(site.url, person, doctor, staff, studies, site.dicom_port, value)
 
 
 def _numbered(http: httpx.Client, url: str, id: str) -> str:

@@ -34,6 +34,7 @@ const Overview = page(staff, "Overview");
 const Manage = page(staff, "Manage");
 const Partners = page(staff, "Partners");
 const Audit = page(staff, "Audit");
+const Quarantine = page(() => import("./pages/quarantine"), "Quarantine");
 const Profile = page(() => import("./pages/account"), "Profile");
 const Report = page(() => import("./pages/report"), "Report");
 const Call = page(() => import("./pages/call"), "Call");
@@ -107,6 +108,7 @@ const router = createBrowserRouter([
           { path: "records", element: <For roles={["doctor"]}><Records /></For> },
           { path: "manage/:kind", element: <For roles={["staff"]}><Manage /></For> },
           { path: "partners", element: <For roles={["staff"]}><Partners /></For> },
+          { path: "quarantine", element: <For roles={["staff"]}><Quarantine /></For> },
           { path: "audit", element: <For roles={["staff"]}><Audit /></For> },
           { path: "*", element: <Missing /> },
         ],
