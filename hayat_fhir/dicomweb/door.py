@@ -15,6 +15,7 @@ from hayat_fhir.dicomweb.callers import Authenticates, Callers
 from hayat_fhir.dicomweb.qido import Qido
 from hayat_fhir.dicomweb.stow import Stow
 from hayat_fhir.dicomweb.wado import Wado
+from hayat_fhir.dicomweb.wado_uri import WadoUri
 from hayat_fhir.errors import Refusal
 from hayat_fhir.imaging_process import ImagingProcesses
 from hayat_fhir.services.imaging_query import ImagingQuery
@@ -57,6 +58,7 @@ def application(services: Services, site_url: str) -> Starlette:
         **{f"{path}/thumbnail": wado.thumbnail for path in (_STUDY, _SERIES, _INSTANCE, _FRAMES)},
         **{f"{path}/rendered": wado.rendered for path in (_INSTANCE, _FRAMES)},
         _FRAMES: wado.frames,
+        "/dicomweb/wado": WadoUri(callers, services.retrieval, services.processes).image,
         f"{_INSTANCE}/bulkdata/{{place:path}}": wado.bulk_data,
     }
     return Starlette(

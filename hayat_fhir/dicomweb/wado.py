@@ -77,7 +77,7 @@ class Wado:
     async def frames(self, request: Request) -> Response:
         """Frames of an image, as they are stored or decoded, as the client accepts."""
         wanted = media_types.ranges(request.headers.get("accept", "*/*"))
-        numbers = _numbers(request.path_params["frames"])
+        numbers = frame_numbers(request.path_params["frames"])
         (image,) = await self._images(request)
         for one in wanted:
             if (alone := not (one.anything or one.multipart)) and len(numbers) > 1:
@@ -116,7 +116,7 @@ class Wado:
     async def _picture(self, request: Request, viewport: tuple[int, int] | None) -> Response:
         media = media_types.picture(_accepted(request))
         how = {**rendering(request.query_params, viewport), "format": media.removeprefix("image/").upper()}
-        numbers = _numbers(request.path_params["frames"]) if "frames" in request.path_params else [None]
+        numbers = frame_numbers(request.path_params["frames"]) if "frames" in request.path_params else [None]
         images = await self._images(request)
         image = images[len(images) // 2]
         (picture,) = await self._processes.run("rendered", str(image.path), number=numbers[0], how=how)
@@ -201,7 +201,7 @@ def _accepted(request: Request) -> str:
     return str(request.query_params.get("accept") or request.headers.get("accept", "*/*"))
 
 
-def _numbers(text: str) -> list[int]:
+def frame_numbers(text: str) -> list[int]:
     """The numbers of frames in a path.
 
     Raises:
