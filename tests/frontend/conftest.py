@@ -19,8 +19,8 @@ from hayat_fhir.dimse.demonstration import push_examples
 from .images import image, push
 
 PASSWORD = "quiet harbour lantern 58"
-_CHROMIUM = shutil.which("chromium", path="/usr/bin:/usr/local/bin")
-_FLAGS = [
+CHROMIUM = shutil.which("chromium", path="/usr/bin:/usr/local/bin")
+FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -198,10 +198,10 @@ def chromium() -> Iterator[Browser]:
 
     It ends with the module: while Playwright runs, no other event loop can run in this thread.
     """
-    if _CHROMIUM is None:
+    if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
 

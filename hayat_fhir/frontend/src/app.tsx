@@ -38,6 +38,7 @@ const Quarantine = page(() => import("./pages/quarantine"), "Quarantine");
 const Profile = page(() => import("./pages/account"), "Profile");
 const Report = page(() => import("./pages/report"), "Report");
 const Call = page(() => import("./pages/call"), "Call");
+const Devices = page(() => import("./pages/device-check"), "Devices");
 const Study = page(() => import("./viewer/study"), "Study");
 
 const homes: Record<Role, ReactNode> = { patient: <History />, doctor: <Patients />, staff: <Overview /> };
@@ -102,6 +103,7 @@ const router = createBrowserRouter([
           { path: "reports/:id", element: <For roles={clinical}><Report /></For> },
           { path: "studies/:id", element: <For roles={clinical}><Study /></For> },
           { path: "calls/:id", element: <For roles={clinical}><Call /></For> },
+          { path: "devices", element: <For roles={clinical}><Devices /></For> },
           { path: "doctors", element: <For roles={["patient"]}><Doctors /></For> },
           { path: "access", element: <For roles={["patient"]}><Access /></For> },
           { path: "patients/:id", element: <For roles={["doctor"]}><Chart /></For> },

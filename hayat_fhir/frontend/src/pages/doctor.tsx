@@ -3,13 +3,13 @@ import { useTranslation } from "react-i18next";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams, useSearchParams } from "react-router";
 import type { AllergyIntolerance, Condition, Patient } from "fhir/r4";
-import { ChevronRight, NotebookPen, Search, Share2 } from "lucide-react";
+import { ChevronRight, Mic, NotebookPen, Search, Share2 } from "lucide-react";
 import { Tabs } from "radix-ui";
 import { conceptText, page, personName, read, search, searchAll } from "../fhir";
 import { age, useFormat } from "../format";
 import { list } from "../legacy";
 import { useSignedIn } from "../session";
-import { Avatar, Badge, Button, Input } from "../ui/controls";
+import { Avatar, Badge, Button, buttonClass, Input } from "../ui/controls";
 import { Heading } from "../ui/layout";
 import { Empty, Loaded, Skeleton } from "../ui/states";
 import { Timeline } from "../ui/timeline";
@@ -32,7 +32,12 @@ export function Patients() {
   });
   return (
     <>
-      <Heading title={t("patients.title")} />
+      <Heading title={t("patients.title")}>
+        <Link to="/app/devices" className={buttonClass("plain")}>
+          <Mic className="size-4" aria-hidden />
+          {t("devices.title")}
+        </Link>
+      </Heading>
       <form role="search" onSubmit={(event) => event.preventDefault()} className="mb-6 max-w-xl">
         <Input
           label={t("patients.search")}

@@ -3,14 +3,14 @@ import { useTranslation } from "react-i18next";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "react-router";
 import type { AllergyIntolerance, AuditEvent, Bundle, BundleEntry } from "fhir/r4";
-import { Download, Eye, Phone, Search } from "lucide-react";
+import { Download, Eye, Mic, Phone, Search } from "lucide-react";
 import { conceptText, page, requestor, search, searchAll } from "../fhir";
 import { useFormat } from "../format";
 import { get, list, type Patient, photoPath, save } from "../legacy";
 import { type Consultation, told, useLive } from "../live";
 import { json, ServerError } from "../server";
 import { setSession, useSignedIn } from "../session";
-import { Avatar, Badge, Button, Input, Select, TextArea } from "../ui/controls";
+import { Avatar, Badge, Button, buttonClass, Input, Select, TextArea } from "../ui/controls";
 import { Heading } from "../ui/layout";
 import { Empty, Failure, Loaded } from "../ui/states";
 import { Timeline } from "../ui/timeline";
@@ -115,7 +115,12 @@ export function Doctors() {
   );
   return (
     <>
-      <Heading title={t("doctors.title")} />
+      <Heading title={t("doctors.title")}>
+        <Link to="/app/devices" className={buttonClass("plain")}>
+          <Mic className="size-4" aria-hidden />
+          {t("devices.title")}
+        </Link>
+      </Heading>
       {call.error && (
         <div className="mb-6">{call.error instanceof ServerError && call.error.status === 409 ? <p role="alert">{t("call.busy")}</p> : <Failure error={call.error} />}</div>
       )}
