@@ -18,6 +18,9 @@ BUILT = Path(__file__).parent / "dist"
 """Where the build is."""
 SEGMENTS = ("", "app", "assets")
 """The first path segments that belong to this door."""
+WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+"""A worker has the policy of the script that it runs: the decoders load their parts, and ask this site alone."""
+_SCRIPT = "text/javascript"
 _NONCE = "__NONCE__"
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _METHODS = frozenset({"GET", "HEAD"})
@@ -62,6 +65,8 @@ class Door:
         if found is None:
             return PlainTextResponse("not found", 404)
         headers = {"cache-control": _IMMUTABLE, "vary": "accept-encoding", **_SURROUNDINGS}
+        if found.media == _SCRIPT:
+            headers["content-security-policy"] = WORKER_POLICY
         if found.compressed is not None and _takes_gzip(request.headers.get("accept-encoding", "")):
             return FileResponse(
                 found.compressed, media_type=found.media, headers={**headers, "content-encoding": "gzip"}
@@ -103,7 +108,7 @@ def _files(folder: Path) -> dict[str, _File]:
     found: dict[str, _File] = {}
     for path in sorted((folder / "assets").rglob("*")):
         if path.is_file() and path.suffix != ".gz":
-            media = "text/javascript" if path.suffix in {".js", ".mjs"} else mimetypes.guess_type(path.name)[0]
+            media = _SCRIPT if path.suffix in {".js", ".mjs"} else mimetypes.guess_type(path.name)[0]
             compressed = path.with_name(f"{path.name}.gz")
             name = f"/{path.relative_to(folder).as_posix()}"
             found[name] = _File(path, media or "application/octet-stream", compressed if compressed.is_file() else None)

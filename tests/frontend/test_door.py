@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hayat_fhir.frontend.door import BUILT, Door
+from hayat_fhir.frontend.door import BUILT, WORKER_POLICY, Door
 
 LARGEST_SHELL = 250_000
 """Bytes, compressed, that a browser loads before it shows the sign-in."""
@@ -69,6 +69,7 @@ async def test_files_never_change_and_come_compressed(app: httpx.AsyncClient) ->
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert answer.headers["vary"] == "accept-encoding"
         assert answer.headers["content-type"].startswith("text/javascript")
+        assert answer.headers["content-security-policy"] == WORKER_POLICY
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from io import BytesIO
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,8 +14,18 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import FileDataset
+from pydicom.uid import (
+    UID,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from .conftest import Hospital, Open
+from .images import image, push
 
 
 def _shown(page: Page) -> None:
@@ -30,12 +42,32 @@ def _canvas(page: Page) -> NDArray[Any]:
     return np.asarray(Image.open(BytesIO(picture)).convert("L"), dtype=float)
 
 
-def _expected(lower: float, upper: float, side: int) -> NDArray[Any]:
-    """CT_small by numpy: modality LUT, window, then bilinear enlargement."""
-    image = dcmread(str(get_testdata_file("CT_small.dcm")))
-    values = image.pixel_array * float(image.RescaleSlope) + float(image.RescaleIntercept)
+def _expected(image: FileDataset, side: int) -> NDArray[Any]:
+    """The image by numpy: modality LUT, window or else all values, a square of it, and bilinear enlargement."""
+    values = np.asarray(image.pixel_array, dtype=float)
+    if image.SamplesPerPixel == 3:
+        values = np.asarray(Image.fromarray(values.astype(np.uint8)).convert("L"), dtype=float)
+    else:
+        values = values * float(image.get("RescaleSlope", 1)) + float(image.get("RescaleIntercept", 0))
+    lower, upper = (0.0, 255.0) if image.SamplesPerPixel == 3 else (float(values.min()), float(values.max()))
+    if "WindowCenter" in image:
+        center, width = (float(np.atleast_1d(image[name].value)[0]) for name in ("WindowCenter", "WindowWidth"))
+        lower, upper = center - width / 2, center + width / 2
     grey = np.clip((values - lower) / (upper - lower), 0, 1) * 255
-    return np.asarray(Image.fromarray(grey.astype(np.float32)).resize((side, side), Image.Resampling.BILINEAR))
+    longest = max(grey.shape)
+    square = np.zeros((longest, longest), dtype=np.float32)
+    top, left = (longest - grey.shape[0]) // 2, (longest - grey.shape[1]) // 2
+    square[top : top + grey.shape[0], left : left + grey.shape[1]] = grey
+    return np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.BILINEAR))
+
+
+def _correlation(page: Page, image: FileDataset) -> float:
+    """How much of what is drawn, without what stands over it, is the image."""
+    page.evaluate(
+        "document.querySelectorAll('section[aria-label] > :not([role=application])').forEach(e => e.remove())"
+    )
+    drawn = _canvas(page)
+    return float(np.corrcoef(drawn.ravel(), _expected(image, drawn.shape[0]).ravel())[0, 1])
 
 
 def test_the_picture_is_what_numpy_computes(open_page: Open, hospital: Hospital) -> None:
@@ -44,15 +76,42 @@ def test_the_picture_is_what_numpy_computes(open_page: Open, hospital: Hospital)
         f"/app/studies/{hospital.studies['CT']}", hospital.patient, viewport={"width": 1280, "height": 900}
     )
     _shown(page)
-    page.evaluate(
-        "document.querySelectorAll('section[aria-label] > :not([role=application])').forEach(e => e.remove())"
-    )
-    drawn = _canvas(page)
-    image = dcmread(str(get_testdata_file("CT_small.dcm")))
-    values = image.pixel_array * float(image.RescaleSlope) + float(image.RescaleIntercept)
-    expected = _expected(float(values.min()), float(values.max()), drawn.shape[0])
-    correlation = float(np.corrcoef(drawn.ravel(), expected.ravel())[0, 1])
-    assert correlation > 0.99
+    assert _correlation(page, dcmread(str(get_testdata_file("CT_small.dcm")))) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("file", "syntax"),
+    [
+        ("CT_small.dcm", RLELossless),
+        ("CT_small.dcm", JPEG2000Lossless),
+        ("CT_small.dcm", JPEGLSLossless),
+        ("SC_rgb_jpeg_gdcm.dcm", JPEGLosslessSV1),
+        ("SC_rgb_jpeg_dcmtk.dcm", JPEGBaseline8Bit),
+    ],
+    ids=["RLE", "JPEG 2000", "JPEG-LS", "lossless JPEG", "baseline JPEG"],
+)
+def test_compressed_images_are_drawn(open_page: Open, hospital: Hospital, file: str, syntax: UID) -> None:
+    """They are stored and sent as they came, and decoded in the browser to the same pixels."""
+    picture = image(file, hospital.number)
+    if picture.file_meta.TransferSyntaxUID != syntax:
+        picture.compress(syntax, generate_instance_uid=False)
+    assert push(hospital.dicom_port, [picture]) == [0]
+    with hospital.http(hospital.doctor) as http:
+        study = _filed(http, picture.StudyInstanceUID)
+    page = open_page(f"/app/studies/{study}", hospital.doctor, viewport={"width": 1280, "height": 900})
+    _shown(page)
+    assert _correlation(page, picture) > 0.99
+
+
+def _filed(http: httpx.Client, uid: str) -> str:
+    """The id of the ImagingStudy, once the worker has projected it."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = http.get("/fhir/ImagingStudy", params={"identifier": f"urn:dicom:uid|urn:oid:{uid}"}).json()
+        if entries := found.get("entry"):
+            return str(entries[0]["resource"]["id"])
+        time.sleep(0.2)
+    raise AssertionError("the study did not appear")
 
 
 def test_dragging_changes_the_window(open_page: Open, hospital: Hospital) -> None:
@@ -79,6 +138,7 @@ def test_two_studies_stand_side_by_side(open_page: Open, hospital: Hospital) -> 
     page = open_page(f"/app/studies/{hospital.studies['CT']}", hospital.doctor, viewport={"width": 1440, "height": 900})
     _shown(page)
     page.get_by_role("button", name="Compare").click()
+    page.get_by_role("navigation", name="Series").get_by_role("button").filter(has_text="MR").first.click()
     expect(page.locator("[data-state=shown]")).to_have_count(2, timeout=30_000)
     expect(page.get_by_role("region", name="Left image")).to_contain_text("CT")
     expect(page.get_by_role("region", name="Right image")).to_contain_text("MR")

@@ -25,7 +25,7 @@ async function start(): Promise<RenderingEngine> {
   await initCore();
   initLoader({
     maxWebWorkers: Math.min(4, Math.max(1, (navigator.hardwareConcurrency || 2) - 1)),
-    beforeSend: () => Promise.resolve({ Authorization: `Bearer ${session()?.token ?? ""}`, Accept: "application/dicom" }),
+    beforeSend: () => Promise.resolve({ Authorization: `Bearer ${session()?.token ?? ""}`, Accept: "application/dicom; transfer-syntax=*" }),
   });
   initTools();
   for (const tool of [WindowLevelTool, ZoomTool, PanTool, LengthTool, StackScrollTool]) addTool(tool);

@@ -93,8 +93,8 @@ function StudyView({ study, patient, stacks }: { study: ImagingStudy; patient: P
       {stacks.length === 0 ? (
         <Empty title={t("viewer.none")} icon={<ImageOff className="size-6" />} />
       ) : (
-        <div className="grid gap-4 lg:grid-cols-[13rem_minmax(0,1fr)]">
-          <nav aria-label={t("viewer.series")} className="order-last lg:order-first">
+        <div className="grid grid-cols-[minmax(0,1fr)] gap-4 lg:grid-cols-[13rem_minmax(0,1fr)]">
+          <nav aria-label={t("viewer.series")} className="order-last min-w-0 lg:order-first">
             <ul className="flex gap-2 overflow-x-auto pb-2 lg:max-h-[75dvh] lg:flex-col lg:overflow-y-auto">
               {stacks.map((one) => (
                 <li key={one.key} className="shrink-0">
