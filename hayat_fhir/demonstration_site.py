@@ -15,7 +15,8 @@ import httpx
 
 from hayat_fhir.errors import HayatError
 
-_PATIENCE = 60.0
+_PATIENCE = 180.0
+"""Seconds: a bound for what hangs, far beyond what a slow machine needs."""
 
 
 class DemonstrationFailed(HayatError):

@@ -36,7 +36,7 @@ def hospitals(tmp_path: Path) -> Iterator[tuple[Site, Site, str]]:
         b.stop()
 
 
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+def until(holds: Callable[[], bool], seconds: float = 180) -> None:
     """Wait for something to hold."""
     deadline = time.monotonic() + seconds
     while not holds():

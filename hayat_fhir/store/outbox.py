@@ -58,7 +58,8 @@ class Outbox:
     async def enqueue(self, kind: str, key: str, payload: Mapping[str, Any]) -> Job:
         """Store a job that is due at once, or find the unfinished one with this key.
 
-        One that waits falls due at once; one that is running will run once more.
+        One that waits falls due at once; one that is running will run once more. Its attempts are counted from
+        anew: who asks again has a reason to, and need not wait as long as it has failed before.
 
         Raises:
             Unavailable: MongoDB does not answer.
@@ -84,7 +85,7 @@ class Outbox:
         moment = now()
         found: dict[str, Any] | None = await self._rows.find_one_and_update(
             {**unfinished, "status": "waiting"},
-            {"$min": {"due": moment}, "$set": {"updated": moment}},
+            {"$min": {"due": moment}, "$set": {"updated": moment, "attempts": 0}},
             return_document=ReturnDocument.AFTER,
         )
         if found is None:
@@ -153,12 +154,17 @@ class Outbox:
         return await self._settle(job, {**values, "status": "waiting", "due": now(), "again": False})
 
     async def retry(self, job: Job, at: datetime, error: str) -> bool:
-        """The attempt failed: try again at this time; False if the job was not held any more.
+        """The attempt failed: try again at this time, or now if it was asked for meanwhile.
+
+        False if the job was not held any more.
 
         Raises:
             Unavailable: MongoDB does not answer.
         """
-        return await self._settle(job, {"status": "waiting", "due": at, "error": error, "again": False})
+        values = {"status": "waiting", "error": error, "again": False}
+        if await self._settle(job, {**values, "due": at}, {"again": {"$ne": True}}):
+            return True
+        return await self._settle(job, {**values, "due": now(), "attempts": 0})
 
     async def fail(self, job: Job, error: str) -> bool:
         """The job failed for good; False if it was not held any more.

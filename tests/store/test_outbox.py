@@ -27,7 +27,7 @@ async def test_a_job_from_start_to_end(database: Database) -> None:
     assert (await outbox.enqueue("share", "p/q", {})).id == job.id
     held = await outbox.lease(kind="share")
     assert held is not None
-    assert held.attempts == 2
+    assert held.attempts == 1, "who asks again begins anew"
     assert await outbox.done(held, {"images": 3})
     finished = await outbox.get(job.id)
     assert finished is not None
@@ -87,6 +87,21 @@ async def test_asked_for_again_while_running(database: Database) -> None:
     assert second is not None
     assert second.id == first.id
     assert await outbox.done(second)
+    assert await outbox.lease() is None
+
+
+async def test_asked_for_again_while_an_attempt_fails(database: Database) -> None:
+    """It is tried again at once, and not after the long pause of many failures."""
+    outbox = Outbox(database)
+    await outbox.enqueue("share", "k", {})
+    first = await outbox.lease()
+    assert first is not None
+    await outbox.enqueue("share", "k", {})
+    assert await outbox.retry(first, datetime.now(UTC) + timedelta(hours=1), "partner is down")
+    second = await outbox.lease()
+    assert second is not None
+    assert (second.id, second.attempts) == (first.id, 1)
+    assert await outbox.retry(second, datetime.now(UTC) + timedelta(hours=1), "partner is down")
     assert await outbox.lease() is None
 
 
