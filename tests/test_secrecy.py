@@ -57,7 +57,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def answers(site: Site) -> list[httpx.Response]:
     """What the site answered to people who told it secrets, rightly and wrongly."""
     found: list[httpx.Response] = []
-    with httpx.Client(base_url=site.url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=site.url, timeout=120, trust_env=False) as client:
         found += [
             client.post("/api/v1/patient/register", json=REGISTRATION),
             client.post("/api/v1/patient/register", json=REGISTRATION),

@@ -119,6 +119,7 @@ class Realtime:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._sockets.close()
             await self._services.presence.close()
 
     async def _follow(self) -> None:

@@ -17,6 +17,7 @@ import structlog
 
 from hayat_fhir.errors import HayatError, Refusal, Throttled, Unauthenticated, Unavailable
 from hayat_fhir.realtime.allowance import Allowance, Application, Limited
+from hayat_fhir.realtime.redis_events import RedisEvents
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.authentication import Authentication
@@ -71,9 +72,10 @@ class Sockets:
         redis_url: str | None = None,
     ) -> None:
         self.shared = redis_url is not None
+        self._redis = None if redis_url is None else RedisEvents(redis_url)
         self.server = socketio.AsyncServer(
             async_mode="asgi",
-            client_manager=None if redis_url is None else socketio.AsyncRedisManager(redis_url, "hayat"),
+            client_manager=self._redis,
             cors_allowed_origins=list(origins),
             cors_credentials=False,
             ping_interval=_PING,
@@ -162,6 +164,11 @@ class Sockets:
         """Look at all tokens again: changes of accounts may have been missed."""
         for session in self.sessions.values():
             self.account_changed(session.caller.subject)
+
+    async def close(self) -> None:
+        """End the conversation with the other processes."""
+        if self._redis is not None:
+            await self._redis.close()
 
     async def watch(self) -> None:
         """Close sockets whose token ends or is revoked, and connections without one; until cancelled."""

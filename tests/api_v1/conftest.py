@@ -105,7 +105,7 @@ async def _awaited(waiting: Awaitable[Any]) -> Any:
 @pytest.fixture(scope="module")
 def anonymous(site: RunningSite) -> Iterator[httpx.Client]:
     """Nobody, at ``/api/v1``."""
-    with httpx.Client(base_url=f"{site.url}/api/v1", timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=f"{site.url}/api/v1", timeout=120, trust_env=False) as client:
         yield client
 
 
@@ -114,9 +114,9 @@ def signed_in(site: RunningSite, anonymous: httpx.Client, role: str, email: str,
     answer = anonymous.post(f"/{role}/login", json={"email": email, "password": password})
     assert answer.status_code == 200, answer.text
     token = answer.json()["token"]
-    http = httpx.Client(base_url=f"{site.url}/api/v1", headers={"x-acess-token": token}, timeout=30, trust_env=False)
+    http = httpx.Client(base_url=f"{site.url}/api/v1", headers={"x-acess-token": token}, timeout=120, trust_env=False)
     fhir = httpx.Client(
-        base_url=f"{site.url}/fhir", headers={"authorization": f"Bearer {token}"}, timeout=30, trust_env=False
+        base_url=f"{site.url}/fhir", headers={"authorization": f"Bearer {token}"}, timeout=120, trust_env=False
     )
     return Person(http, fhir, http.get("/auth/").json()["id"], email)
 

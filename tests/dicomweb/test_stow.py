@@ -40,7 +40,7 @@ def fresh(**attributes: str) -> FileDataset:
 def seen(http: httpx.Client, image: FileDataset) -> bytes:
     """The image's file, once its study has been projected."""
     path = f"/studies/{image.StudyInstanceUID}/series/{image.SeriesInstanceUID}/instances/{image.SOPInstanceUID}"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         answer = http.get(path, headers={"Accept": "application/dicom"})
         if answer.status_code == 200:

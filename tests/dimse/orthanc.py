@@ -68,7 +68,7 @@ def orthanc(folder: Path, port: int, dicom_port: int) -> Iterator[Orthanc]:
     process = subprocess.Popen([found, str(folder / "orthanc.json")], stdout=log, stderr=log)
     client = httpx.Client(base_url=f"http://127.0.0.1:{http_port}", timeout=30)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while True:
             try:
                 client.get("/system").raise_for_status()

@@ -47,7 +47,7 @@ def file(image: FileDataset) -> bytes:
 
 def ended(peer: Orthanc, path: str, pending: str = "Pending") -> Any:
     """What a resource of Orthanc says once it is not pending any more."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while (found := peer.get(path))["Status"] == pending:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -152,7 +152,7 @@ def storescp(port: int, folder: Path) -> Iterator[None]:
         pytest.skip("storescp (DCMTK) is not installed")
     process = subprocess.Popen([found, "+B", "-od", str(folder), str(port)])
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 90
         while True:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 break

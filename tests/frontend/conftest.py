@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from hayat_fhir.demonstration_site import Site
 from hayat_fhir.dimse.demonstration import push_examples
@@ -32,6 +32,8 @@ FLAGS = [
     "--use-fake-ui-for-media-stream",
 ]
 _QUARANTINED = 0xA900
+_PATIENCE = 60_000
+"""Milliseconds that a page has to show what it should: a bound for what never comes."""
 _BLOOD_PRESSURE = ((2023, 152, 96), (2024, 144, 91), (2025, 136, 86), (2026, 128, 82))
 
 
@@ -63,7 +65,7 @@ class Hospital:
     def http(self, person: Person) -> httpx.Client:
         """A client with this person's token."""
         headers = {"Authorization": f"Bearer {person.token}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=120, trust_env=False)
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +88,7 @@ def _peopled(site: Site) -> Hospital:
     )
     site.hayat("partner", "add", "--name", "City Clinic", "--fhir-url", "http://127.0.0.1:9/fhir")
     site.hayat("partner", "add", "--name", "PACS", "--ae-title", "PACS", "--host", "127.0.0.1", "--port", "104")
-    with httpx.Client(base_url=site.url, timeout=30, trust_env=False) as http:
+    with httpx.Client(base_url=site.url, timeout=120, trust_env=False) as http:
         staff = _signed_in(http, "staff", email)
         http.headers["authorization"] = f"Bearer {staff.token}"
         _post(
@@ -201,6 +203,7 @@ def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("chromium is not installed")
     with sync_playwright() as playwright:
+        expect.set_options(timeout=_PATIENCE)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()

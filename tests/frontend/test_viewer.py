@@ -139,7 +139,7 @@ def test_two_studies_stand_side_by_side(open_page: Open, hospital: Hospital) -> 
     _shown(page)
     page.get_by_role("button", name="Compare").click()
     page.get_by_role("navigation", name="Series").get_by_role("button").filter(has_text="MR").first.click()
-    expect(page.locator("[data-state=shown]")).to_have_count(2, timeout=30_000)
+    expect(page.locator("[data-state=shown]")).to_have_count(2)
     expect(page.get_by_role("region", name="Left image")).to_contain_text("CT")
     expect(page.get_by_role("region", name="Right image")).to_contain_text("MR")
 

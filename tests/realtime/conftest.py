@@ -25,7 +25,7 @@ from hayat_fhir.http_process import web_application
 from hayat_fhir.security.callers import Role
 from hayat_fhir.settings import Settings
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Person:
     def at(self, url: str) -> httpx.AsyncClient:
         """The person's client at this URL."""
         headers = {"Authorization": f"Bearer {self.token}"}
-        return httpx.AsyncClient(base_url=url, headers=headers, timeout=30, trust_env=False)
+        return httpx.AsyncClient(base_url=url, headers=headers, timeout=120, trust_env=False)
 
 
 class Served:

@@ -77,7 +77,7 @@ async def test_strangers_datagrams_do_not_disturb_a_connection(served: Served, k
         await told.send(json.dumps({"token": person.token}))
         await made.setLocalDescription(await made.createOffer())
         await told.send(json.dumps({"type": "offer", "sdp": made.localDescription.sdp}))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while verdict.get("type") != "verdict":
                 verdict = json.loads(await told.recv())
                 if verdict["type"] == "answer":

@@ -63,7 +63,7 @@ def _until(http: httpx.Client, *, shown: bool) -> None:
 def test_nobody_stays_online_whose_process_was_killed(site: Site) -> None:
     """The doctor's socket ends; no ghost is left 45 s later; and a consultation that was rung still is the doctor's."""
     headers = {"Authorization": f"Bearer {site.token('patient')}"}
-    with httpx.Client(base_url=site.url, headers=headers, timeout=10, trust_env=False) as http:
+    with httpx.Client(base_url=site.url, headers=headers, timeout=120, trust_env=False) as http:
         with _switched_on(site):
             _until(http, shown=True)
             (practitioner,) = http.get("/realtime/presence").json()["online"]

@@ -54,8 +54,8 @@ async def test_a_consultation_is_recorded_while_both_agree(served: Served, conne
     sending = [connection(Tone(), Picture()), connection(Tone(), Picture())]
     await call(one, sending[0], recorder, "mc_patient")
     await call(two, sending[1], recorder, "mc_doctor")
-    await until(lambda: all(made.connectionState == "connected" for made in sending), 20)
-    await until(lambda: _sent(sending), 20)
+    await until(lambda: all(made.connectionState == "connected" for made in sending))
+    await until(lambda: _sent(sending))
     home.forget()
     await _agree(patient, served.urls[0], id, agree=False)
     await home.told("consultation", lambda told: told["recording"]["state"] != "on")
@@ -68,7 +68,7 @@ async def test_a_consultation_is_recorded_while_both_agree(served: Served, conne
             found = (await own.get("/fhir/DocumentReference", params={"encounter": f"Encounter/{id}"})).json()
             return found.get("entry")
 
-        entries = await until(stored, 20)
+        entries = await until(stored)
         (document,) = [entry["resource"] for entry in entries]
         attachments = [content["attachment"] for content in document["content"]]
         assert sorted(attachment["title"] for attachment in attachments) == ["doctor", "patient"]

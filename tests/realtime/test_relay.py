@@ -40,14 +40,14 @@ async def test_the_site_passes_media_on_between_the_two_sides(served: Served, co
     heard = [Received(each) for each in made]
     await call(one, made[0], relay, "mc_patient")
     await call(two, made[1], relay, "mc_doctor")
-    await until(lambda: heard[0].both and heard[1].both, 30)
+    await until(lambda: heard[0].both and heard[1].both)
     await call(one, made[2], relay, "mc_again")
     before = dict(heard[1].frames)
-    await until(lambda: heard[2].both and heard[1].frames["video"] > before["video"] + 20, 30)
-    await until(lambda: made[0].connectionState == "closed", 30)
+    await until(lambda: heard[2].both and heard[1].frames["video"] > before["video"] + 20)
+    await until(lambda: made[0].connectionState == "closed")
     async with doctor.at(served.url) as http:
         await http.post(f"/realtime/consultations/{id}/end")
-    await until(lambda: all(each.connectionState == "closed" for each in made), 30)
+    await until(lambda: all(each.connectionState == "closed" for each in made))
     for side, each in zip(heard, made, strict=True):
         await side.stop()
         await each.close()

@@ -143,7 +143,7 @@ def unique() -> str:
 @pytest.fixture
 async def anonymous(site: RunningSite) -> AsyncIterator[httpx.AsyncClient]:
     """Nobody, at the site's root."""
-    async with httpx.AsyncClient(base_url=site.url, timeout=30, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=site.url, timeout=120, trust_env=False) as client:
         yield client
 
 

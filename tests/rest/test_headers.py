@@ -113,7 +113,7 @@ async def test_negotiation(staff: httpx.AsyncClient) -> None:
 async def _status(raw: httpx.URL, request: str) -> bytes:
     reader, writer = await asyncio.open_connection(raw.host, raw.port)
     writer.write(request.encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         line = await reader.readline()
     writer.close()
     return line

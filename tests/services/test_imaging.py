@@ -178,7 +178,7 @@ async def test_a_study_that_is_refused_holds_no_other_back(site: Site, peer: Par
     stop = asyncio.Event()
     working = asyncio.create_task(site.projection.run(stop))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await site.instances.of_study(good))[0].imaging_study is None:  # noqa: ASYNC110 - it happens in the database
                 await asyncio.sleep(0.1)
     finally:
