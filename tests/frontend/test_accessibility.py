@@ -92,3 +92,23 @@ def test_language_and_theme_change_at_once(open_page: Open) -> None:
     page.get_by_role("button", name="ألوان داكنة").click()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
+
+
+def test_arabic_runs_from_right_to_left_everywhere(open_page: Open, hospital: Hospital) -> None:
+    """Also inside the chart's tabs; a month of FHIR stays a month, and dates are the reader's region's."""
+    address = f"/app/patients/{hospital.patient.id}?tab=problems"
+    chart = open_page(address, hospital.doctor, locale="ar")
+    expect(chart.get_by_text("Essential hypertension")).to_be_visible()
+    assert chart.evaluate("getComputedStyle(document.querySelector('[role=tabpanel]')).direction") == "rtl"
+    british = open_page(address, hospital.doctor, locale="en-GB")
+    expect(british.get_by_text("May 2023", exact=True)).to_be_visible()
+    expect(british.get_by_text("12 Apr 1986")).to_be_visible()
+
+
+def test_the_section_that_is_open_is_in_view_on_a_phone(open_page: Open, hospital: Hospital) -> None:
+    """The last tab of a chart, and the last entry of the staff's navigation."""
+    phone = {"width": 390, "height": 844}
+    chart = open_page(f"/app/patients/{hospital.patient.id}?tab=measurements", hospital.doctor, viewport=phone)
+    expect(chart.get_by_role("tab", name="Measurements")).to_be_in_viewport(ratio=0.9)
+    desk = open_page("/app/audit", hospital.staff, viewport=phone)
+    expect(desk.get_by_role("link", name="Audit trail")).to_be_in_viewport(ratio=0.9)

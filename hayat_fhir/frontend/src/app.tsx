@@ -3,6 +3,7 @@ import { useTranslation } from "react-i18next";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { createBrowserRouter, Link, Navigate, RouterProvider, useRouteError } from "react-router";
 import { Compass } from "lucide-react";
+import { Direction } from "radix-ui";
 import { ServerError } from "./server";
 import { type Role, useSession } from "./session";
 import { buttonClass } from "./ui/controls";
@@ -120,10 +121,13 @@ const router = createBrowserRouter([
 ]);
 
 export function App() {
+  const { i18n } = useTranslation();
   return (
     <StrictMode>
       <QueryClientProvider client={queries}>
-        <RouterProvider router={router} />
+        <Direction.Provider dir={i18n.dir()}>
+          <RouterProvider router={router} />
+        </Direction.Provider>
       </QueryClientProvider>
     </StrictMode>
   );

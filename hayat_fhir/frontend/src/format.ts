@@ -1,4 +1,4 @@
-/** Dates in the reader's zone and language; a FHIR date of a day or month stays what it is. */
+/** Dates in the reader's zone, language and region; a FHIR date of a day, a month or a year stays what it is. */
 import { useTranslation } from "react-i18next";
 
 export interface Format {
@@ -9,7 +9,8 @@ export interface Format {
 }
 
 export function useFormat(): Format {
-  const language = useTranslation().i18n.language;
+  const { language } = useTranslation().i18n;
+  const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) ?? language;
   const show = (value: string | undefined, options: Intl.DateTimeFormatOptions): string => {
     if (!value) return "";
     const onlyDay = !value.includes("T");
@@ -20,12 +21,17 @@ export function useFormat(): Format {
       shown.timeZone = "UTC";
       shown.timeStyle = undefined;
     }
-    return new Intl.DateTimeFormat(language, shown).format(moment);
+    if (value.length < 10) {
+      shown.dateStyle = undefined;
+      shown.year = "numeric";
+      shown.month = value.length === 7 ? "long" : undefined;
+    }
+    return new Intl.DateTimeFormat(locale, shown).format(moment);
   };
   return {
     date: (value) => show(value, { dateStyle: "medium" }),
     dateTime: (value) => show(value, { dateStyle: "medium", timeStyle: "short" }),
-    number: (value) => new Intl.NumberFormat(language).format(value),
+    number: (value) => new Intl.NumberFormat(locale).format(value),
     monthYear: (value) => show(value.slice(0, 7).length === 7 ? `${value.slice(0, 7)}-01` : `${value.slice(0, 4)}-01-01`, { year: "numeric", month: "long" }),
   };
 }

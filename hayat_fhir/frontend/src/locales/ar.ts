@@ -381,6 +381,19 @@ const ar: Record<string, string> = {
   "devices.camera.good": "صورتك مرئية.",
   "devices.camera.frozen": "الصورة ثابتة. أغلق البرامج الأخرى التي تستخدم الكاميرا وتحقق من غطائها.",
   "devices.camera.missing": "لا توجد صورة. صِل كاميرا واسمح للمتصفح باستخدامها.",
+  "condition.active": "نشطة",
+  "condition.recurrence": "عادت",
+  "condition.relapse": "انتكاس",
+  "condition.inactive": "غير نشطة",
+  "condition.remission": "في هدأة",
+  "condition.resolved": "انتهت",
+  "condition.unknown": "غير معروف",
+  "access.times_zero": "لا مرة",
+  "access.times_one": "مرة واحدة",
+  "access.times_two": "مرتان",
+  "access.times_few": "{{count}} مرات",
+  "access.times_many": "{{count}} مرة",
+  "access.times_other": "{{count}} مرة",
 };
 
 export default ar;

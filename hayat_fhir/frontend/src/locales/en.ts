@@ -365,4 +365,13 @@ export const en: Record<string, string> = {
   "devices.camera.good": "You can be seen.",
   "devices.camera.frozen": "The picture stands still. Close other programs that use the camera, and check its cover.",
   "devices.camera.missing": "There is no picture. Plug a camera in, and allow the browser to use it.",
+  "condition.active": "Active",
+  "condition.recurrence": "Back again",
+  "condition.relapse": "Back again",
+  "condition.inactive": "Inactive",
+  "condition.remission": "In remission",
+  "condition.resolved": "Resolved",
+  "condition.unknown": "Unknown",
+  "access.times_one": "once",
+  "access.times_other": "{{count}} times",
 };

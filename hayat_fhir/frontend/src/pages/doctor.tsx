@@ -1,4 +1,4 @@
-import { lazy, Suspense, useDeferredValue, useState } from "react";
+import { lazy, Suspense, useDeferredValue, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams, useSearchParams } from "react-router";
@@ -97,6 +97,10 @@ export function Chart() {
   const [open, setOpen] = useState<"record" | "share" | null>(null);
   const query = useQuery({ queryKey: ["person", id], queryFn: ({ signal }) => read<Patient>(`Patient/${id}`, signal) });
   const tab = tabs.find((one) => one === parameters.get("tab")) ?? "timeline";
+  const bar = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    bar.current?.querySelector("[data-state=active]")?.scrollIntoView({ inline: "center", block: "nearest" });
+  }, [tab, query.isSuccess]);
   return (
     <Loaded query={query}>
       {(patient) => (
@@ -112,7 +116,7 @@ export function Chart() {
             </Button>
           </Banner>
           <Tabs.Root value={tab} onValueChange={(next) => setParameters({ tab: next }, { replace: true })}>
-            <Tabs.List aria-label={t("chart.sections")} className="mb-6 flex gap-1 overflow-x-auto border-b border-line">
+            <Tabs.List ref={bar} aria-label={t("chart.sections")} className="mb-6 flex gap-1 overflow-x-auto border-b border-line">
               {tabs.map((one) => (
                 <Tabs.Trigger
                   key={one}
@@ -209,8 +213,8 @@ function Problems({ patient }: { patient: string }) {
               <ul className="divide-y divide-line">
                 {found.map((one) => (
                   <li key={one.id} className="flex items-center gap-3 py-3">
-                    <span className="flex-1 font-medium">{conceptText(one.code)}</span>
-                    <Badge tone={one.clinicalStatus?.coding?.[0]?.code === "active" ? "warn" : "neutral"}>{conceptText(one.clinicalStatus) || t("unknown")}</Badge>
+                    <span className="flex-1 font-medium"><bdi>{conceptText(one.code)}</bdi></span>
+                    <Badge tone={one.clinicalStatus?.coding?.[0]?.code === "active" ? "warn" : "neutral"}>{t(`condition.${one.clinicalStatus?.coding?.[0]?.code ?? "unknown"}`, { defaultValue: conceptText(one.clinicalStatus) })}</Badge>
                     <time className="text-sm text-muted">{format.date(one.onsetDateTime ?? one.recordedDate)}</time>
                   </li>
                 ))}
@@ -229,7 +233,7 @@ function Problems({ patient }: { patient: string }) {
               <ul className="divide-y divide-line">
                 {found.map((one) => (
                   <li key={one.id} className="flex items-center gap-3 py-3">
-                    <span className="flex-1 font-medium">{conceptText(one.code)}</span>
+                    <span className="flex-1 font-medium"><bdi>{conceptText(one.code)}</bdi></span>
                     {one.criticality && <Badge tone="danger">{t(`criticality.${one.criticality}`)}</Badge>}
                     <time className="text-sm text-muted">{format.date(one.recordedDate)}</time>
                   </li>
@@ -263,7 +267,7 @@ export function Records() {
                 <li key={record.id} className="relative flex flex-wrap items-center gap-x-4 gap-y-1 px-5 py-4 hover:bg-sunken">
                   <div className="min-w-0 flex-1">
                     <Link to={`/app/reports/${record.id}`} className="font-medium after:absolute after:inset-0">
-                      {record.illness || t("timeline.report")}
+                      <bdi>{record.illness || t("timeline.report")}</bdi>
                     </Link>
                     <p className="truncate text-sm text-muted">{record.patient.name}</p>
                   </div>

@@ -2,7 +2,7 @@ import { type FormEvent, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate } from "react-router";
-import type { AllergyIntolerance, AuditEvent, Bundle, BundleEntry } from "fhir/r4";
+import type { AllergyIntolerance, AuditEvent, Bundle, BundleEntry, FhirResource } from "fhir/r4";
 import { Download, Eye, Mic, Phone, Search } from "lucide-react";
 import { conceptText, page, requestor, search, searchAll } from "../fhir";
 import { useFormat } from "../format";
@@ -167,6 +167,29 @@ export function Doctors() {
   );
 }
 
+interface Accesses {
+  /** The latest of them. */
+  event: AuditEvent;
+  who: ReturnType<typeof requestor>;
+  actions: string[];
+  count: number;
+}
+
+/** What one person did within one hour, one after the other, with one outcome, is one line. */
+function together(events: AuditEvent[], included: FhirResource[]): Accesses[] {
+  const lines: Accesses[] = [];
+  for (const event of events) {
+    const who = requestor(event, included);
+    const action = event.action ?? "E";
+    const line = lines.at(-1);
+    if (line && line.who.reference === who.reference && line.event.outcome === event.outcome && line.event.recorded.slice(0, 13) === event.recorded.slice(0, 13)) {
+      line.count += 1;
+      if (!line.actions.includes(action)) line.actions.push(action);
+    } else lines.push({ event, who, actions: [action], count: 1 });
+  }
+  return lines;
+}
+
 export function Access() {
   const { t } = useTranslation();
   const format = useFormat();
@@ -174,7 +197,7 @@ export function Access() {
   const [path, setPath] = useState<string>();
   const query = useQuery({
     queryKey: ["access", id, path],
-    queryFn: ({ signal }) => (path ? page<AuditEvent>(path, signal) : search<AuditEvent>("AuditEvent", { patient: id, _sort: "-date", _count: 25, _include: "AuditEvent:agent" }, signal)),
+    queryFn: ({ signal }) => (path ? page<AuditEvent>(path, signal) : search<AuditEvent>("AuditEvent", { patient: id, _sort: "-date", _count: 100, _include: "AuditEvent:agent" }, signal)),
   });
   return (
     <>
@@ -187,12 +210,14 @@ export function Access() {
           ) : (
             <>
               <ul className="card divide-y divide-line">
-                {resources.map((event) => {
-                  const who = requestor(event, included);
+                {together(resources, included).map(({ event, who, actions, count }) => {
                   return (
                     <li key={event.id} className="flex flex-wrap items-center gap-x-4 gap-y-1 px-5 py-3.5">
                       <span className="font-medium">{who.reference === `Patient/${id}` ? t("access.you") : who.name || t(`role.${who.role}`, { defaultValue: t("access.unnamed") })}</span>
-                      <span className="text-sm text-muted">{t(`action.${event.action ?? "E"}`)}</span>
+                      <span className="text-sm text-muted">
+                        {actions.map((action) => t(`action.${action}`)).join(", ")}
+                        {count > 1 && ` · ${t("access.times", { count })}`}
+                      </span>
                       {event.outcome && event.outcome !== "0" && <Badge tone="warn">{t("access.refused")}</Badge>}
                       <time dateTime={event.recorded} className="ms-auto text-sm text-muted">
                         {format.dateTime(event.recorded)}

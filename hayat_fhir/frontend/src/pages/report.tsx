@@ -89,7 +89,7 @@ function ReportView({ report, results, patient, source }: Found) {
         {report.conclusion && (
           <section className="p-5 sm:p-7">
             <h2 className="mb-2">{t("record.diagnosis")}</h2>
-            <p className="whitespace-pre-line">{report.conclusion}</p>
+            <p className="whitespace-pre-line"><bdi>{report.conclusion}</bdi></p>
           </section>
         )}
         {results.length > 0 && (
@@ -98,8 +98,8 @@ function ReportView({ report, results, patient, source }: Found) {
             <dl className="flex flex-col gap-4">
               {results.map((one) => (
                 <div key={one.id} className="grid gap-1 sm:grid-cols-[14rem_1fr] sm:gap-4">
-                  <dt className="text-sm text-muted">{conceptText(one.code)}</dt>
-                  <dd className="whitespace-pre-line">{valueText(one) || "–"}</dd>
+                  <dt className="text-sm text-muted"><bdi>{conceptText(one.code)}</bdi></dt>
+                  <dd className="whitespace-pre-line"><bdi>{valueText(one) || "–"}</bdi></dd>
                 </div>
               ))}
             </dl>

@@ -1,4 +1,4 @@
-import { Suspense, useEffect, type ReactNode } from "react";
+import { Suspense, useEffect, useRef, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { useQueryClient } from "@tanstack/react-query";
 import { NavLink, Outlet, useLocation } from "react-router";
@@ -91,6 +91,11 @@ export function Layout() {
   const signedIn = useSignedIn();
   const queries = useQueryClient();
   const items = navigation[signedIn.role];
+  const { pathname } = useLocation();
+  const bar = useRef<HTMLUListElement>(null);
+  useEffect(() => {
+    bar.current?.querySelector("[aria-current=page]")?.scrollIntoView({ inline: "center", block: "nearest" });
+  }, [pathname]);
   const signOut = async () => {
     await json("/api/v1/auth/logout", { method: "POST" }).catch(() => undefined);
     setSession(null);
@@ -143,7 +148,7 @@ export function Layout() {
         </main>
       </div>
       <nav aria-label={t("nav.main")} className="fixed inset-x-0 bottom-0 z-30 border-t border-line bg-surface pb-[env(safe-area-inset-bottom)] lg:hidden">
-        <ul className="flex overflow-x-auto px-1">
+        <ul ref={bar} className="flex overflow-x-auto px-1">
           {items.map((item) => (
             <NavigationItem key={item[0]} item={item} className="min-w-[4.75rem] flex-1 flex-col px-1 text-[0.6875rem]" />
           ))}

@@ -156,14 +156,14 @@ function TimelineEntry({ entry, date }: { entry: Entry; date: string }) {
         <h3 className="font-semibold">
           {target ? (
             <Link to={target} className="after:absolute after:inset-0 after:rounded-card">
-              {title}
+              <bdi>{title}</bdi>
             </Link>
           ) : (
-            title
+            <bdi>{title}</bdi>
           )}
         </h3>
-        {entry.text && <p className="line-clamp-2 text-sm text-muted">{entry.text}</p>}
-        {entry.detail && <p className="text-sm text-muted">{entry.detail}</p>}
+        {entry.text && <p className="line-clamp-2 text-sm text-muted"><bdi>{entry.text}</bdi></p>}
+        {entry.detail && <p className="text-sm text-muted"><bdi>{entry.detail}</bdi></p>}
       </article>
     </li>
   );

@@ -171,7 +171,7 @@ function Pane({ stack, patient, tool, resets, selected, select, label }: PanePro
       <div className={clsx(corner, "start-3 top-3")}>
         <p className="font-semibold">{patient}</p>
         <p>{stack.study}</p>
-        <p>{format.date(stack.date)}</p>
+        <p><bdi>{format.date(stack.date)}</bdi></p>
       </div>
       <div className={clsx(corner, "end-3 top-3 text-end")}>
         <p>{stack.label}</p>
