@@ -20,6 +20,7 @@ from hayat_fhir.errors import InvalidRequest, NotAcceptable, TooLarge
 from hayat_fhir.imaging_process import ImagingProcesses
 from hayat_fhir.services.frames import Frames, read
 from hayat_fhir.services.retrieval import Retrieval, Retrieved
+from hayat_fhir.services.viewing import Viewing
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,6})?", re.ASCII)
@@ -43,6 +44,7 @@ class Wado:
         self._retrieval = retrieval
         self._processes = processes
         self._places = Frames(retrieval)
+        self._viewing = Viewing(retrieval)
         self._root = root
 
     async def objects(self, request: Request) -> Response:
@@ -159,7 +161,9 @@ class Wado:
     async def _images(self, request: Request) -> list[Retrieved]:
         caller = await self._callers.of(request)
         names = request.path_params
-        return await self._retrieval.images(caller, names["study"], names.get("series"), names.get("instance"))
+        if "instance" in names:
+            return [await self._viewing.image(caller, names["study"], names["series"], names["instance"])]
+        return await self._retrieval.images(caller, names["study"], names.get("series"))
 
     def _url(self, image: Retrieved) -> str:
         return f"{self._root}/studies/{image.study}/series/{image.series}/instances/{image.uid}"

@@ -25,6 +25,7 @@ from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.scopes import EVERYTHING
 from hayat_fhir.services.ingest import Ingest, Taken
 from hayat_fhir.services.registration import PartnerDetails
+from hayat_fhir.services.viewing import Viewing
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import connect_sync
 from hayat_fhir.store.instances import IncomingInstances
@@ -257,3 +258,50 @@ async def test_another_partner_cannot_claim_images(site: Site, peer: Partner, in
         await site.retrieval.instance(caller, study, f"{study}.1", uid)
     assert (await site.retrieval.instance(DOCTOR, study, f"{study}.1", uid)).length > len(data)
     assert await site.projection.project(study) == found
+
+
+async def test_looking_at_a_series_is_one_access(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """Image after image of a series is audited once, before the first; a refusal each time, for itself."""
+    study = f"1.2.3.{randbelow(10**12)}"
+    images = [encoded(study, f"{study}.1") for _ in range(4)]
+    for sop_class, uid, data in images:
+        await asyncio.to_thread(take, ingest, data, SYNTAX, sop_class, uid, peer)
+    projected = await site.projection.project(study)
+    assert projected is not None
+    viewing = Viewing(site.retrieval)
+    found = await asyncio.gather(*(viewing.image(DOCTOR, study, f"{study}.1", uid) for _, uid, _ in images))
+    assert [one.uid for one in found] == [uid for _, uid, _ in images]
+    stranger = Caller(Role.PATIENT, "p", "Patient/p", scopes=EVERYTHING["patient"], patients=frozenset({"p"}))
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            await viewing.image(stranger, study, f"{study}.1", images[0][1])
+    with pytest.raises(NotFound):
+        await viewing.image(DOCTOR, study, f"{study}.1", "1.2.3")
+    auditor = Caller(Role.STAFF, "s", scopes=EVERYTHING["staff"])
+    events = [
+        stored.resource or {}
+        for stored in (await site.searching.search(auditor, "AuditEvent", [("_count", "100")])).matches
+    ]
+    about = {"reference": projected.reference}
+    seen = [event for event in events if any(e.get("what") == about for e in event.get("entity", ()))]
+    assert [event["outcome"] for event in seen if event["action"] == "R"] == ["0"]
+    assert sum(event["outcome"] == "4" for event in events) == 3
+
+
+async def test_what_is_withdrawn_is_out_of_sight_soon(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """An image that is taken back is not there any more, also for those who were looking at it."""
+    study = f"1.2.3.{randbelow(10**12)}"
+    sop_class, uid, data = encoded(study, f"{study}.1")
+    await asyncio.to_thread(take, ingest, data, SYNTAX, sop_class, uid, peer)
+    await site.projection.project(study)
+    viewing = Viewing(site.retrieval)
+    assert (await viewing.image(DOCTOR, study, f"{study}.1", uid)).uid == uid
+    await site.database.collection("instances").delete_one({"_id": uid})
+    async with asyncio.timeout(60):
+        for _ in range(600):
+            try:
+                await viewing.image(DOCTOR, study, f"{study}.1", uid)
+            except NotFound:
+                return
+            await asyncio.sleep(0.1)
+    pytest.fail("the image is still there")
