@@ -32,6 +32,7 @@ from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.authorization import Authorization
 from hayat_fhir.services.bundles import Bundles
 from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.consents import Consents, Sharing
 from hayat_fhir.services.consultations import Consultations
 from hayat_fhir.services.credentials import Credentials
 from hayat_fhir.services.drafting import Drafting
@@ -103,6 +104,7 @@ class Site:
     bundles: Bundles
     everything: Everything
     exchange: Exchange
+    sharing: Sharing
     projection: Projection
     imaging_visibility: ImagingVisibility
     procedures: Procedures
@@ -191,6 +193,7 @@ def _built(
     policy = Policy()
     resources = Resources(database, dates)
     accounts, partners, grants = Accounts(database), Partners(database), Grants(database)
+    consents = Consents(resources, grants)
     ended = EndedTokens(database)
     auditing = Auditing(log, indexer, settings.site_name)
     drafting = Drafting(Validator(loaded.elements, loaded.bindings, loaded.resource_types), indexer, policy)
@@ -249,13 +252,14 @@ def _built(
         partners=partners,
         outbox=outbox,
         instances=instances,
-        authentication=Authentication(verify, accounts, partners, grants, ended),
+        authentication=Authentication(verify, accounts, partners, consents, ended),
         authorization=authorization,
         auditing=auditing,
         interactions=interactions,
         searching=searching,
         bundles=Bundles(interactions, searching, transactions, settings.fhir_url),
         everything=everything,
+        sharing=Sharing(consents, partners, resources, policy, auditing),
         exchange=Exchange(
             base_url=settings.fhir_url,
             resources=resources,
@@ -265,6 +269,7 @@ def _built(
             outbox=outbox,
             partners=partners,
             grants=grants,
+            consents=consents,
             fhir=client,
             imaging=ImageDelivery(database, instances, blobs, settings.ae_title),
         ),

@@ -55,6 +55,7 @@ def web_application(site: Site) -> Application:
         bundles=site.bundles,
         everything=site.everything,
         exchange=site.exchange,
+        sharing=site.sharing,
         quarantine=site.quarantine,
         ready=ready,
         figures=SiteFigures(site.database).read,

@@ -15,6 +15,7 @@ from hayat_fhir.dimse.worklist import WorklistProvider
 from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.security.policy import Policy
 from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.services.consents import Consents
 from hayat_fhir.services.imaging_query import ImagingQuery
 from hayat_fhir.services.imaging_retrieval import ImagingRetrieval
 from hayat_fhir.services.peer_callers import PeerCallers
@@ -52,7 +53,8 @@ class QueryRetrieve:
         *,
         most_matches: int = MOST_MATCHES,
     ) -> None:
-        waiting, known_as, partners = EventLoop(loop), PeerCallers(Grants(database)).caller, Partners(database)
+        waiting, partners = EventLoop(loop), Partners(database)
+        known_as = PeerCallers(Consents(Resources(database), Grants(database))).caller
         rows, images, policy = ImagingStudyRows(database), Images(database), Policy()
         owed, asked = Commitments(database), CommitmentRequests(database)
         query = ImagingQuery(rows, images, policy, auditing)

@@ -32,6 +32,7 @@ from hayat_fhir.rest.pages import Pages
 from hayat_fhir.rest.quarantine import QuarantineOperation
 from hayat_fhir.rest.refusals import fault, refused
 from hayat_fhir.rest.routes import Action, Route, Routes
+from hayat_fhir.rest.sharing import PatientSharing
 from hayat_fhir.rest.smart import smart_configuration
 from hayat_fhir.rest.system import System
 from hayat_fhir.rest.types import Types
@@ -39,6 +40,7 @@ from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.authorization import Authorization
 from hayat_fhir.services.bundles import Bundles
+from hayat_fhir.services.consents import Sharing
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
 from hayat_fhir.services.interactions import Interactions
@@ -59,6 +61,7 @@ class Services:
     bundles: Bundles
     everything: Everything
     exchange: Exchange
+    sharing: Sharing
     quarantine: Quarantine
     ready: Ready
     figures: ReadFigures
@@ -150,6 +153,7 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
                 "POST": Action("$everything", everything.everything),
             },
         ),
+        Route("Patient/{id}/$sharing", {"GET": Action("$sharing", PatientSharing(services.sharing).state)}),
         Route("Patient/{id}/$share", {"GET": Action("$share", share.state), "POST": Action("$share", share.start)}),
     ]
     return [*_public(table, site, base_url), *table]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hayat_fhir.security.consent import Terms
+
 
 class Role(StrEnum):
     """The five kinds of caller."""
@@ -25,7 +27,8 @@ class Caller:
     resource that stands for the caller (``Patient/..``, ``Practitioner/..``, ``Organization/..``). ``scopes``
     are the granted SMART v2 scopes. ``patients``: for a patient, their own Patient id; for a partner, the ids
     of the patients shared with it. ``rights``: what the site allows this person beyond their role
-    (``records:amend``). ``source`` marks what a partner contributes (its partner id), else None.
+    (``records:amend``). ``source`` marks what a partner contributes (its partner id), else None. ``limits``: of which
+    ``patients`` a partner sees some resource types only, by the patients' own consent.
     """
 
     role: Role
@@ -38,6 +41,7 @@ class Caller:
     token: str | None = None
     address: str | None = None
     rights: frozenset[str] = field(default_factory=frozenset)
+    limits: frozenset[tuple[str, Terms]] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True)

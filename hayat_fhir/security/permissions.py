@@ -52,6 +52,7 @@ knowledge       .. -- -- --    .. -- -- --    -- -- -- --    .. -- -- --
 material        .. -- -- --    .. .. .. ..    -- -- -- --    .. cc cc cc
 person          oo -- me --    .. -- -- --    .. .. .. ..    ss cc cc cc
 clinical        oo -- -- --    .. .. .. ..    -- -- -- --    ss cc cc cc
+consent         oo oo oo --    .. -- -- --    -- -- -- --    cc cc cc cc
 financial       oo -- -- --    .. -- -- --    -- -- -- --    ss cc cc cc
 collective      -- -- -- --    .. .. .. ..    -- -- -- --    cc cc cc cc
 provenance      oo -- -- --    .. .. -- --    -- -- -- --    ss cc cc --

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from hayat_fhir.errors import Forbidden, MethodNotAllowed, NotFound
 from hayat_fhir.security.authorship import check_author
 from hayat_fhir.security.callers import UNRESTRICTED, Caller, Restriction, Role
+from hayat_fhir.security.consent import Terms, check_consent
 from hayat_fhir.security.labels import is_restricted, labels, lowers
 from hayat_fhir.security.permissions import RULES, Reach
 from hayat_fhir.security.personnel import PERSONNEL, PERSONNEL_TYPES
@@ -115,7 +116,7 @@ class Policy:
             raise Forbidden("the token's scopes do not allow this")
         if interaction is Interaction.CREATE:
             reach = RULES[caller.role, kind].see
-        found = _restriction(caller, reach)
+        found = _restriction(caller, reach, type)
         if type in PERSONNEL_TYPES and caller.role is not Role.STAFF:
             return replace(found, hidden=_PERSONNEL)
         return found
@@ -150,6 +151,10 @@ class Policy:
             raise Forbidden("only the own entry may be updated")
         if old is not None and not _may_touch(caller, restriction, old):
             raise NotFound("no such resource")
+        if type == "Consent" and caller.role is Role.PATIENT and new is not None:
+            check_consent(new)
+        if reach is Reach.COMPARTMENT and not (compartments and restriction.compartments.issuperset(compartments)):
+            raise Forbidden("only what is the caller's own may be written", expression=[type])
         if reach is Reach.CONTRIBUTED and caller.source is None:
             raise Forbidden("a contribution needs a partner")
         if reach is Reach.SELF and new is not None and old is not None:
@@ -185,9 +190,9 @@ def _own_references(caller: Caller, type: str) -> frozenset[str]:
     return frozenset({reference}) if reference.startswith(f"{type}/") else frozenset()
 
 
-def _restriction(caller: Caller, reach: Reach) -> Restriction:
+def _restriction(caller: Caller, reach: Reach, type: str) -> Restriction:
     """A reach as a restriction. A person's own entry of the directory is narrowed by ``check_write``."""
-    own = _compartments(caller.patients)
+    own = _consented(caller.patients, caller.limits, type) if caller.limits else _compartments(caller.patients)
     contributed = frozenset[str]() if caller.source is None else frozenset({caller.source})
     match reach:
         case Reach.ALL:
@@ -211,6 +216,12 @@ _PERSONNEL = frozenset({PERSONNEL})
 @lru_cache(maxsize=1024)
 def _compartments(patients: frozenset[str]) -> frozenset[str]:
     return frozenset(f"Patient/{patient}" for patient in patients)
+
+
+@lru_cache(maxsize=1024)
+def _consented(patients: frozenset[str], limits: frozenset[tuple[str, Terms]], type: str) -> frozenset[str]:
+    """The compartments of those patients who consent to this type."""
+    return _compartments(patients - {patient for patient, terms in limits if not terms.allow(type)})
 
 
 def _may_touch(caller: Caller, restriction: Restriction, old: Old) -> bool:

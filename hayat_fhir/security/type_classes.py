@@ -26,6 +26,8 @@ class TypeClass(StrEnum):
     """Who the patients are."""
     CLINICAL = "clinical"
     """Everything about care. What is in nobody's compartment (Device, Task, Binary, ..) no patient sees."""
+    CONSENT = "consent"
+    """What patients allow: they alone write it, and no partner reads it."""
     FINANCIAL = "financial"
     """Bills and claims: they carry diagnoses."""
     COLLECTIVE = "collective"
@@ -64,7 +66,7 @@ _TYPES: dict[TypeClass, str] = {
     TypeClass.CLINICAL: """
         AdverseEvent AllergyIntolerance Appointment AppointmentResponse Basic Binary BiologicallyDerivedProduct
         BodyStructure CarePlan CareTeam ClinicalImpression Communication CommunicationRequest Composition Condition
-        Consent DetectedIssue Device DeviceMetric DeviceRequest DeviceUseStatement DiagnosticReport DocumentManifest
+        DetectedIssue Device DeviceMetric DeviceRequest DeviceUseStatement DiagnosticReport DocumentManifest
         DocumentReference Encounter EpisodeOfCare FamilyMemberHistory Flag Goal GuidanceResponse ImagingStudy
         Immunization ImmunizationEvaluation ImmunizationRecommendation List MeasureReport Media
         MedicationAdministration MedicationDispense MedicationRequest MedicationStatement MessageHeader
@@ -72,6 +74,7 @@ _TYPES: dict[TypeClass, str] = {
         ResearchStudy ResearchSubject RiskAssessment ServiceRequest Specimen SupplyDelivery SupplyRequest Task
         VerificationResult VisionPrescription
     """,
+    TypeClass.CONSENT: "Consent",
     TypeClass.FINANCIAL: """
         Account ChargeItem Claim ClaimResponse Contract Coverage CoverageEligibilityRequest
         CoverageEligibilityResponse EnrollmentRequest EnrollmentResponse ExplanationOfBenefit InsurancePlan Invoice

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from hayat_fhir.errors import Unauthenticated
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.tokens import AccessToken
+from hayat_fhir.services.consents import Consents
 from hayat_fhir.store.accounts import Accounts
 from hayat_fhir.store.ended_tokens import EndedTokens
-from hayat_fhir.store.grants import Grants
 from hayat_fhir.store.partners import Partners
 
 _FRESH = 2.0
@@ -28,6 +28,7 @@ class _Known:
     token: AccessToken
     caller: Caller
     at: float
+    consents: object
 
 
 class Authentication:
@@ -38,13 +39,13 @@ class Authentication:
         verify: Callable[[str], AccessToken],
         accounts: Accounts,
         partners: Partners,
-        grants: Grants,
+        consents: Consents,
         ended: EndedTokens,
     ) -> None:
         self._verify = verify
         self._accounts = accounts
         self._partners = partners
-        self._grants = grants
+        self._consents = consents
         self._ended = ended
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
@@ -56,10 +57,11 @@ class Authentication:
         """
         now = time.monotonic()
         known = self._known.get(token)
-        if known is None or now - known.at > _FRESH or known.token.expires <= time.time():
+        if known is None or now - known.at > _FRESH or known.token.expires <= time.time() or await self._told(known):
             self._known.pop(token, None)
             verified = self._verify(token)
-            known = _Known(verified, await self._load(verified), now)
+            consents = await self._consents.latest() if verified.role == Role.PARTNER else None
+            known = _Known(verified, await self._load(verified), now, consents)
             self._known[token] = known
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
@@ -73,6 +75,10 @@ class Authentication:
         """
         await self.caller(token)
         return self._known[token].token.expires
+
+    async def _told(self, known: _Known) -> bool:
+        """Whether a patient has said meanwhile what a partner may see: that takes effect at once."""
+        return known.caller.role is Role.PARTNER and known.consents != await self._consents.latest()
 
     async def _load(self, token: AccessToken) -> Caller:
         role = Role(token.role)
@@ -108,13 +114,15 @@ class Authentication:
         partner = await self._partners.by_id(token.subject)
         if partner is None or partner.disabled:
             raise Unauthenticated("the token's holder is not active")
+        shared = await self._consents.shared_with(partner.id)
         return Caller(
             Role.PARTNER,
             partner.id,
             f"Organization/{partner.id}",
             partner.name,
             token.scopes,
-            await self._grants.patients(partner.id),
+            shared.patients,
             partner.id,
             token.jti,
+            limits=shared.limits,
         )

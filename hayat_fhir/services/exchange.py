@@ -14,8 +14,10 @@ from typing import Any, Protocol
 
 from hayat_fhir.errors import Forbidden, NotFound, Refusal, Unavailable, Unprocessable
 from hayat_fhir.security.callers import Caller, Restriction, Role
+from hayat_fhir.security.consent import Terms
 from hayat_fhir.security.policy import Interaction, Policy
-from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.services.auditing import Access, Auditing
+from hayat_fhir.services.consents import Consents
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.history_bundle import HistoryBundle
 from hayat_fhir.store.grants import Grants
@@ -72,6 +74,7 @@ class Exchange:
         outbox: Outbox,
         partners: Partners,
         grants: Grants,
+        consents: Consents,
         fhir: PartnerFhir,
         imaging: PartnerImaging,
     ) -> None:
@@ -83,6 +86,7 @@ class Exchange:
         self._outbox = outbox
         self._partners = partners
         self._grants = grants
+        self._consents = consents
         self._fhir = fhir
         self._imaging = imaging
 
@@ -91,7 +95,7 @@ class Exchange:
 
         Raises:
             NotFound: No such patient for this caller, or no such partner.
-            Forbidden: The caller's role may not share.
+            Forbidden: The caller's role may not share, or the patient does not consent.
         """
         async with self._auditing.access(
             caller, "operation-share", f"Patient/{patient}", f"Organization/{partner}"
@@ -99,6 +103,7 @@ class Exchange:
             await self._entitled(caller, patient)
             if (found := await self._partners.by_id(partner)) is None or found.disabled:
                 raise NotFound("no such partner")
+            await self._consents.terms(patient, found.id, access)
             await self._grants.add(found.id, patient)
             access.patients.add(f"Patient/{patient}")
             return await self._outbox.enqueue(
@@ -156,18 +161,33 @@ class Exchange:
             partner = await self._partners.by_id(partner_id)
             if partner is None or partner.disabled:
                 raise NotFound("the partner is not registered any more")
+            terms = await self._consents.terms(patient, partner.id, access)
             history = [
-                stored async for stored in self._everything.collect(patient, _SHAREABLE) if stored.source != partner.id
+                stored
+                async for stored in self._everything.collect(patient, _SHAREABLE)
+                if stored.source != partner.id and (not stored.compartments or terms.allow(stored.type))
             ]
-            sent = await self._send_history(partner, history) if partner.fhir_url else 0
+            sent = await self._send_history(partner, patient, terms, history) if partner.fhir_url else 0
+            await self._still(patient, partner.id, terms)
             images, proven = await self._imaging.send(partner, _studies(history)) if partner.ae_title else (0, 0)
             access.touched(*history)
             return Delivery(sent, images, proven)
 
-    async def _send_history(self, partner: Partner, history: Sequence[Stored]) -> int:
+    async def _still(self, patient: str, partner: str, terms: Terms) -> None:
+        """What the patient consents to may have changed since the history was read.
+
+        Raises:
+            Forbidden: The patient has withdrawn.
+            Unavailable: The patient consents to something else now: begin again.
+        """
+        if await self._consents.terms(patient, partner, Access()) != terms:
+            raise Unavailable("the patient's consent has changed")
+
+    async def _send_history(self, partner: Partner, patient: str, terms: Terms, history: Sequence[Stored]) -> int:
         known: dict[str, str] = {}
         sent = 0
         for bundle in HistoryBundle(self._base_url, history).bundles(known):
+            await self._still(patient, partner.id, terms)
             answer = await self._fhir.transaction(partner, bundle)
             for entry, answered in zip(bundle["entry"], answer.get("entry", ()), strict=False):
                 location = answered.get("response", {}).get("location", "")

@@ -27,7 +27,7 @@ _BY_IDENTIFIER = (
     "Medication",
     "ImagingStudy",
 )
-_NEVER_SENT = frozenset({"AuditEvent", "Endpoint"})
+_NEVER_SENT = frozenset({"AuditEvent", "Consent", "Endpoint"})
 _MOST_ENTRIES = 1000
 _MOST_BYTES = 8 * 2**20
 

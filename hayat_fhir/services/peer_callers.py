@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from hayat_fhir.security.callers import Caller, Role
-from hayat_fhir.store.grants import Grants
+from hayat_fhir.services.consents import Consents
 from hayat_fhir.store.partners import Partner
 
 
 class PeerCallers:
     """Knows what has been shared with a peer."""
 
-    def __init__(self, grants: Grants) -> None:
-        self._grants = grants
+    def __init__(self, consents: Consents) -> None:
+        self._consents = consents
 
     async def caller(self, peer: Partner, address: str) -> Caller:
         """The peer, which calls from this address.
@@ -19,13 +19,15 @@ class PeerCallers:
         Raises:
             Unavailable: MongoDB does not answer.
         """
+        shared = await self._consents.shared_with(peer.id)
         return Caller(
             Role.PARTNER,
             peer.id,
             f"Organization/{peer.id}",
             peer.name,
             frozenset(peer.scopes),
-            await self._grants.patients(peer.id),
+            shared.patients,
             peer.id,
             address=address,
+            limits=shared.limits,
         )

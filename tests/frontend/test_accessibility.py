@@ -13,7 +13,16 @@ _AXE = Path(__file__).parents[2] / "hayat_fhir" / "frontend" / "node_modules" / 
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _PAGES = {
     "nobody": ["/app/sign-in", "/app/register"],
-    "patient": ["/app", "/app/doctors", "/app/devices", "/app/access", "/app/profile", "report", "/app/nothing-here"],
+    "patient": [
+        "/app",
+        "/app/doctors",
+        "/app/devices",
+        "/app/sharing",
+        "/app/access",
+        "/app/profile",
+        "report",
+        "/app/nothing-here",
+    ],
     "doctor": ["/app", "chart", "chart?tab=problems", "chart?tab=measurements", "report", "study", "/app/records"],
     "staff": [
         *("/app", "/app/manage/patient", "/app/manage/doctor", "/app/manage/staff", "/app/manage/specialization"),

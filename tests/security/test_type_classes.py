@@ -45,10 +45,12 @@ def test_what_a_patient_reads_in_full_is_open() -> None:
 
 
 def test_only_partners_contribute() -> None:
-    """A partner writes as its contribution or not at all; nobody else does."""
-    for (role, _), rule in RULES.items():
+    """A partner writes as its contribution or not at all; nobody else does. Patients write their own consent."""
+    for (role, kind), rule in RULES.items():
         writes = {rule.create, rule.update, rule.delete}
-        if role is Role.PARTNER:
+        if kind is TypeClass.CONSENT and role is Role.PATIENT:
+            assert writes == {Reach.COMPARTMENT, Reach.NOTHING}
+        elif role is Role.PARTNER:
             assert writes <= {Reach.CONTRIBUTED, Reach.NOTHING}
         else:
             assert writes <= {Reach.ALL, Reach.NOTHING, Reach.SELF}

@@ -35,6 +35,7 @@ const Overview = page(staff, "Overview");
 const Manage = page(staff, "Manage");
 const Partners = page(staff, "Partners");
 const Audit = page(staff, "Audit");
+const Sharing = page(() => import("./pages/sharing"), "Sharing");
 const Quarantine = page(() => import("./pages/quarantine"), "Quarantine");
 const Profile = page(() => import("./pages/account"), "Profile");
 const Report = page(() => import("./pages/report"), "Report");
@@ -107,6 +108,7 @@ const router = createBrowserRouter([
           { path: "devices", element: <For roles={clinical}><Devices /></For> },
           { path: "doctors", element: <For roles={["patient"]}><Doctors /></For> },
           { path: "access", element: <For roles={["patient"]}><Access /></For> },
+          { path: "sharing", element: <For roles={["patient"]}><Sharing /></For> },
           { path: "patients/:id", element: <For roles={["doctor"]}><Chart /></For> },
           { path: "records", element: <For roles={["doctor"]}><Records /></For> },
           { path: "manage/:kind", element: <For roles={["staff"]}><Manage /></For> },

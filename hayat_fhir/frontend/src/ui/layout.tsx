@@ -3,7 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useQueryClient } from "@tanstack/react-query";
 import { NavLink, Outlet, useLocation } from "react-router";
 import clsx from "clsx";
-import { Activity, ClipboardList, Eye, Handshake, HeartPulse, Inbox, Languages, LogOut, Moon, ScrollText, Stethoscope, Sun, UserCog, UserRound, UsersRound } from "lucide-react";
+import { Activity, ClipboardList, Eye, Handshake, HeartPulse, Inbox, Languages, LogOut, Moon, ScrollText, ShieldCheck, Stethoscope, Sun, UserCog, UserRound, UsersRound } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 import logo from "../logo.svg";
 import { type Language, languages, setLanguage, setTheme, useTheme } from "../preferences";
@@ -19,6 +19,7 @@ const navigation: Record<Role, Item[]> = {
   patient: [
     ["/app", "nav.history", HeartPulse],
     ["/app/doctors", "nav.doctors", Stethoscope],
+    ["/app/sharing", "nav.sharing", ShieldCheck],
     ["/app/access", "nav.access", Eye],
     ["/app/profile", "nav.profile", UserRound],
   ],

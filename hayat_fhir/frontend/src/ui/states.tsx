@@ -9,6 +9,7 @@ import { Button } from "./controls";
 export function explain(error: unknown, t: TFunction): string {
   if (!(error instanceof ServerError)) return t("error.unknown");
   const known: Record<number, string> = { 0: "error.offline", 401: "error.session", 403: "error.forbidden", 404: "error.missing", 413: "error.large", 429: "error.throttled" };
+  if (error.status === 403 && error.message.includes("consent")) return t("error.consent");
   const key = known[error.status];
   if (key) return t(key);
   if (error.status >= 500) return t("error.server");

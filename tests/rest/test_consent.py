@@ -1,0 +1,140 @@
+"""A patient says which hospital may see what, by Consent: it takes effect at once, on every way to the record."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from .clients import ids, issues, observation, post
+from .conftest import PatientClient, RunningSite
+
+IMAGES = [{"system": "http://hl7.org/fhir/resource-types", "code": "ImagingStudy"}]
+
+
+def consent(patient: str, partner: str, status: str = "active", kind: str = "permit", **more: Any) -> dict[str, Any]:
+    """A patient's Consent about a partner."""
+    role = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ParticipationType", "code": "IRCP"}]}
+    actor = {"role": role, "reference": {"reference": f"Organization/{partner}"}}
+    scope = {"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}
+    category = {"system": "http://loinc.org", "code": "59284-0"}
+    policy = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN"}
+    return {
+        "resourceType": "Consent",
+        "status": status,
+        "scope": {"coding": [scope]},
+        "category": [{"coding": [category]}],
+        "policyRule": {"coding": [policy]},
+        "patient": {"reference": f"Patient/{patient}"},
+        "provision": {"type": kind, "actor": [actor], **more},
+    }
+
+
+@pytest.fixture
+async def given(one: PatientClient, site: RunningSite) -> AsyncIterator[dict[str, Any]]:
+    """The consent of a patient that the partner may see everything; afterwards it was entered in error."""
+    made = (await one.http.post("/Consent", json=consent(one.id, site.partner))).json()
+    yield made
+    current = (await one.http.get(f"/Consent/{made['id']}")).json()
+    await one.http.put(f"/Consent/{made['id']}", json={**current, "status": "entered-in-error"})
+
+
+async def test_consent_opens_and_withdrawal_closes_at_once(
+    one: PatientClient,
+    doctor: httpx.AsyncClient,
+    partner: httpx.AsyncClient,
+    site: RunningSite,
+    given: dict[str, Any],
+) -> None:
+    """With the very next request, by read, search and $everything; the doctor's share is refused with the reason."""
+    seen = await post(doctor, observation(one.id))
+    paths = (f"/Observation/{seen['id']}", f"/Patient/{one.id}", f"/Patient/{one.id}/$everything")
+    for status, expected in (("active", 200), ("inactive", 404), ("active", 200), ("rejected", 404)):
+        current = (await one.http.get(f"/Consent/{given['id']}")).json()
+        answer = await one.http.put(f"/Consent/{given['id']}", json={**current, "status": status})
+        assert answer.status_code == 200, answer.text
+        assert [(await partner.get(path)).status_code for path in paths] == [expected] * 3
+        found = ids((await partner.get(f"/Observation?patient={one.id}")).json())
+        assert (seen["id"] in found) is (expected == 200)
+    refused = await doctor.post(f"/Patient/{one.id}/$share?with={site.partner}")
+    assert refused.status_code == 403
+    assert issues(refused)[0]["code"] == "suppressed"
+    assert "consent" in issues(refused)[0]["diagnostics"]
+
+
+async def test_consent_to_some_types(
+    one: PatientClient,
+    doctor: httpx.AsyncClient,
+    partner: httpx.AsyncClient,
+    site: RunningSite,
+    given: dict[str, Any],
+) -> None:
+    """Only the images: the patient and no report, by no way; and the patient is told so."""
+    seen = await post(doctor, observation(one.id))
+    await one.http.put(
+        f"/Consent/{given['id']}", json={**consent(one.id, site.partner, **{"class": IMAGES}), "id": given["id"]}
+    )
+    assert (await partner.get(f"/Patient/{one.id}")).status_code == 200
+    assert (await partner.get(f"/Observation/{seen['id']}")).status_code == 404
+    assert ids((await partner.get(f"/Patient/{one.id}/$everything")).json()) == [one.id]
+    found = (await partner.get(f"/Patient?_id={one.id}&_revinclude=Observation:subject")).json()
+    assert ids(found) == [one.id]
+    chained = (await partner.get(f"/Patient?_id={one.id}&_has:Observation:patient:status=final")).json()
+    assert ids(chained) == []
+    parts = await _sharing(one, site.partner)
+    assert (parts["decision"], parts["basis"]) == ("permit", "consent")
+    assert parts["class"]["code"] == "ImagingStudy"
+
+
+async def test_only_the_patient_writes_the_own_consent(
+    one: PatientClient,
+    other: PatientClient,
+    doctor: httpx.AsyncClient,
+    staff: httpx.AsyncClient,
+    partner: httpx.AsyncClient,
+    site: RunningSite,
+    given: dict[str, Any],
+) -> None:
+    """Not for another, not by a doctor or staff; a partner's opens nothing to it, nor does it see the patient's."""
+    about = consent(one.id, site.partner)
+    assert (await other.http.post("/Consent", json=about)).status_code == 403
+    assert (await doctor.post("/Consent", json=about)).status_code == 403
+    assert (await staff.post("/Consent", json=about)).status_code == 403
+    assert (await other.http.put(f"/Consent/{given['id']}", json={**given, "status": "inactive"})).status_code == 404
+    assert (await one.http.delete(f"/Consent/{given['id']}")).status_code == 403
+    assert (await partner.get(f"/Consent/{given['id']}")).status_code == 404
+    own = await partner.post("/Consent", json=consent(other.id, site.partner))
+    assert own.status_code == 201, own.text
+    assert (await partner.get(f"/Patient/{other.id}/$everything")).status_code in {404, 200}
+    assert (await _sharing(other, site.partner))["basis"] != "consent"
+    assert (await doctor.get(f"/Consent/{given['id']}")).status_code == 200
+
+
+async def test_a_consent_that_would_not_be_enforced(one: PatientClient, site: RunningSite) -> None:
+    """422 with the place: nobody is promised what is not kept."""
+    about = consent(one.id, site.partner, purpose=[{"code": "TREAT"}])
+    answer = await one.http.post("/Consent", json=about)
+    assert answer.status_code == 422
+    assert issues(answer)[0]["expression"] == ["Consent.provision"]
+
+
+async def test_who_may_ask_for_the_sharing(
+    one: PatientClient, other: PatientClient, doctor: httpx.AsyncClient, staff: httpx.AsyncClient
+) -> None:
+    """The patient and doctors; staff see nothing clinical, and another patient does not know of this one."""
+    assert (await doctor.get(f"/Patient/{one.id}/$sharing")).status_code == 200
+    assert (await staff.get(f"/Patient/{one.id}/$sharing")).status_code == 403
+    assert (await other.http.get(f"/Patient/{one.id}/$sharing")).status_code == 404
+
+
+async def _sharing(client: PatientClient, partner: str) -> dict[str, Any]:
+    """What the patient is told of the partner."""
+    answer = await client.http.get(f"/Patient/{client.id}/$sharing")
+    assert answer.status_code == 200, answer.text
+    for parameter in answer.json()["parameter"]:
+        parts = {
+            part["name"]: next(value for name, value in part.items() if name != "name") for part in parameter["part"]
+        }
+        if parts["organization"]["reference"] == f"Organization/{partner}":
+            return parts
+    raise AssertionError("the partner is not listed")
