@@ -89,7 +89,12 @@ def web_application(site: Site) -> Application:
 
 def _imaging(site: Site) -> dicomweb.Services:
     return dicomweb.Services(
-        site.authentication, site.retrieval, site.imaging_query, site.storing, site.imaging_processes
+        site.authentication,
+        site.retrieval,
+        site.imaging_query,
+        site.storing,
+        site.quarantine,
+        site.imaging_processes,
     )
 
 

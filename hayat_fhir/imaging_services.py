@@ -67,4 +67,4 @@ def imaging_services(
         ImagingStudyRows(database),
         settings.study_quiet_seconds,
     )
-    return ImagingServices(projection, Quarantine(rows, policy, auditing))
+    return ImagingServices(projection, Quarantine(rows, instances, blobs, policy, auditing))

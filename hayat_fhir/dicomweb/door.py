@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from hayat_fhir.dicomweb import answers
 from hayat_fhir.dicomweb.callers import Authenticates, Callers
+from hayat_fhir.dicomweb.deletion import Deletion
 from hayat_fhir.dicomweb.qido import Qido
 from hayat_fhir.dicomweb.stow import Stow
 from hayat_fhir.dicomweb.wado import Wado
@@ -19,6 +20,7 @@ from hayat_fhir.dicomweb.wado_uri import WadoUri
 from hayat_fhir.errors import Refusal
 from hayat_fhir.imaging_process import ImagingProcesses
 from hayat_fhir.services.imaging_query import ImagingQuery
+from hayat_fhir.services.quarantine import Quarantine
 from hayat_fhir.services.retrieval import Retrieval
 from hayat_fhir.services.storing import Storing
 
@@ -36,6 +38,7 @@ class Services:
     retrieval: Retrieval
     queries: ImagingQuery
     storing: Storing
+    quarantine: Quarantine
     processes: ImagingProcesses
 
 
@@ -46,6 +49,7 @@ def application(services: Services, site_url: str) -> Starlette:
     wado = Wado(callers, services.retrieval, services.processes, root)
     qido = Qido(callers, services.queries, root)
     stow = Stow(callers, services.storing, root)
+    deletion = Deletion(callers, services.quarantine)
     routes = {
         "/dicomweb/studies": qido.studies,
         "/dicomweb/series": qido.series,
@@ -64,6 +68,7 @@ def application(services: Services, site_url: str) -> Starlette:
     return Starlette(
         routes=[
             *(Route(path, stow.store, methods=["POST"]) for path in ("/dicomweb/studies", _STUDY)),
+            *(Route(path, deletion.delete, methods=["DELETE"]) for path in (_STUDY, _SERIES, _INSTANCE)),
             *(Route(path, handler, methods=["GET"]) for path, handler in routes.items()),
         ],
         exception_handlers={Refusal: answers.refused},

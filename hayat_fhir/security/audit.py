@@ -72,6 +72,7 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "instances-sent": _dicom("110104", "DICOM Instances Transferred", "R"),
         "instances-transferred": _dicom("110104", "DICOM Instances Transferred", "C"),
         "instances-accessed": _dicom("110103", "DICOM Instances Accessed", "R"),
+        "instances-deleted": _dicom("110103", "DICOM Instances Accessed", "D"),
         "procedure-record": _dicom("110111", "Procedure Record", "U"),
         "commitment": _dicom("110112", "Query", "E", {"system": _OWN, "code": "storage-commitment"}),
         "commitment-report": _dicom(

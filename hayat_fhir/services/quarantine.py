@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hayat_fhir.errors import Forbidden, InvalidRequest
+from hayat_fhir.errors import Forbidden, InvalidRequest, NotFound
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
-from hayat_fhir.store.instances import OPEN
-from hayat_fhir.store.quarantine import STATES, Entry, QuarantineRows
+from hayat_fhir.store.blobs import Blobs
+from hayat_fhir.store.instances import OPEN, Instances
+from hayat_fhir.store.quarantine import STATES, WITHHELD, Entry, QuarantineRows
 
 MOST = 1000
 """Entries of one page, and of one decision."""
 _LONGEST_REASON = 1000
+DELETED = "deleted by the staff"
+"""The reason of an entry that the staff has taken out of the archive."""
 
 
 class Decision(StrEnum):
@@ -45,8 +49,12 @@ class Resolution:
 class Quarantine:
     """Lists and resolves conflicts, for the staff."""
 
-    def __init__(self, rows: QuarantineRows, policy: Policy, auditing: Auditing) -> None:
+    def __init__(
+        self, rows: QuarantineRows, instances: Instances, blobs: Blobs, policy: Policy, auditing: Auditing
+    ) -> None:
         self._rows = rows
+        self._instances = instances
+        self._blobs = blobs
         self._policy = policy
         self._auditing = auditing
         self._carry_out: Mapping[Decision, Callable[[str, str, str], Awaitable[Entry]]] = {
@@ -116,6 +124,32 @@ class Quarantine:
                 access.entities.append(f"Task/{id}")
                 done.append(await self._carry_out[resolution.decision](id, caller.reference or caller.subject, reason))
             return done
+
+    async def withhold(
+        self, caller: Caller, study: str, series: str | None = None, instance: str | None = None
+    ) -> None:
+        """Take a study, a series or an image out of the archive: nobody sees it any more, its bytes stay.
+
+        Letting the entries in again takes it back.
+
+        Raises:
+            Forbidden: The caller is not staff.
+            NotFound: There is no such image.
+            Unavailable: It cannot be stored, or not be audited.
+        """
+        async with self._auditing.access(caller, "instances-deleted") as access:
+            self._check(caller, Interaction.UPDATE)
+            found = [
+                one
+                for one in await self._instances.of_study(study)
+                if series in {None, one.series} and instance in {None, one.uid}
+            ]
+            if not found:
+                raise NotFound("no such study, series or instance")
+            studies = sorted({one.imaging_study for one in found if one.imaging_study is not None})
+            access.entities += [f"ImagingStudy/{id}" for id in studies]
+            for blob in await self._rows.hold(found, DELETED, WITHHELD):
+                await asyncio.to_thread(self._blobs.remove, blob)
 
     async def _chosen(self, resolution: Resolution) -> Sequence[str]:
         if resolution.entry is not None:

@@ -335,7 +335,7 @@ const ar: Record<string, string> = {
   "quarantine.state.open": "بانتظار قرار",
   "quarantine.state.accepted": "أُدخلت",
   "quarantine.state.rejected": "أُبقيت خارجًا",
-  "quarantine.state.withheld": "سحبها المرسِل",
+  "quarantine.state.withheld": "محجوبة",
   "quarantine.state.superseded": "حُسمت بقرار آخر",
   "quarantine.state.any": "الكل",
   "quarantine.none": "لا شيء هنا",

@@ -319,7 +319,7 @@ export const en: Record<string, string> = {
   "quarantine.state.open": "Waiting for a decision",
   "quarantine.state.accepted": "Let in",
   "quarantine.state.rejected": "Kept out",
-  "quarantine.state.withheld": "Withheld by the sender",
+  "quarantine.state.withheld": "Withheld",
   "quarantine.state.superseded": "Settled by another decision",
   "quarantine.state.any": "All",
   "quarantine.none": "Nothing here",
