@@ -10,6 +10,7 @@ from uuid import uuid4
 from hayat_fhir import definitions
 from hayat_fhir.definitions import Definitions
 from hayat_fhir.dimse.delivery import ImageDelivery
+from hayat_fhir.dimse.verification import PartnerVerification
 from hayat_fhir.errors import ConfigurationError
 from hayat_fhir.fhir.validation import Validator
 from hayat_fhir.imaging_process import ImagingProcesses
@@ -45,6 +46,7 @@ from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.legacy_reading import LegacyReading
 from hayat_fhir.services.legacy_writing import LegacyWriting
 from hayat_fhir.services.notifications import Notifications
+from hayat_fhir.services.partnership import PartnerDoors, Partnership
 from hayat_fhir.services.password_hashing import PasswordHashing
 from hayat_fhir.services.people import People
 from hayat_fhir.services.presence import Presence
@@ -114,6 +116,7 @@ class Site:
     storing: Storing
     imaging_processes: ImagingProcesses
     registration: Registration
+    partnership: Partnership
     sign_in: SignIn
     credentials: Credentials
     legacy_reading: LegacyReading
@@ -220,6 +223,9 @@ def _built(
     hashing = PasswordHashing(Passwords())
     second_factor = SecondFactor(keys.secret("second factor"), settings.site_name)
     people = People(accounts, resources, hashing)
+    registration = Registration(
+        interactions, accounts, partners, people, settings.own_patient_id_system, authorization, searching
+    )
     reading = LegacyReading(
         mappings.documents,
         resources,
@@ -289,8 +295,9 @@ def _built(
             auditing,
             settings.own_patient_id_system,
         ),
-        registration=Registration(
-            interactions, accounts, partners, people, settings.own_patient_id_system, authorization
+        registration=registration,
+        partnership=Partnership(
+            registration, partners, policy, auditing, PartnerDoors(client, PartnerVerification(settings.ae_title))
         ),
         sign_in=SignIn(
             accounts,

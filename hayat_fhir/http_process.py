@@ -57,6 +57,7 @@ def web_application(site: Site) -> Application:
         exchange=site.exchange,
         sharing=site.sharing,
         quarantine=site.quarantine,
+        partnership=site.partnership,
         ready=ready,
         figures=SiteFigures(site.database).read,
     )

@@ -29,6 +29,7 @@ from hayat_fhir.rest.metrics import Metrics
 from hayat_fhir.rest.oauth import TokenEndpoint
 from hayat_fhir.rest.operations import PatientEverything, PatientShare
 from hayat_fhir.rest.pages import Pages
+from hayat_fhir.rest.partners import PartnerOperations
 from hayat_fhir.rest.quarantine import QuarantineOperation
 from hayat_fhir.rest.refusals import fault, refused
 from hayat_fhir.rest.routes import Action, Route, Routes
@@ -44,6 +45,7 @@ from hayat_fhir.services.consents import Sharing
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
 from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.partnership import Partnership
 from hayat_fhir.services.quarantine import Quarantine
 from hayat_fhir.services.searching import Searching
 
@@ -63,6 +65,7 @@ class Services:
     exchange: Exchange
     sharing: Sharing
     quarantine: Quarantine
+    partnership: Partnership
     ready: Ready
     figures: ReadFigures
 
@@ -133,6 +136,7 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
             "$quarantine",
             {"GET": Action("$quarantine", quarantine.list), "POST": Action("$quarantine", quarantine.resolve)},
         ),
+        *PartnerOperations(services.partnership).routes(),
         Route("", {"POST": Action("transaction+batch", System(services.bundles).process)}),
         Route("{type}", {"GET": Action("search-type", types.search), "POST": Action("create", types.create)}),
         Route("{type}/_search", {"POST": Action("search-type", types.search_form)}),

@@ -6,6 +6,7 @@ and fetches partners' public keys. Only URLs that staff registered with a partne
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _SCOPE = "system/*.cruds"
 _JWKS_BYTES = 64 * 1024
 _ANSWER_BYTES = 64 * 2**20
+_STATEMENT_BYTES = 8 * 2**20
+_FHIR_VERSION = re.compile(r"[0-9]+(\.[0-9]+){1,2}(-[a-z0-9]{1,16})?")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _MARGIN = 30.0
 
@@ -65,6 +68,27 @@ class PartnerClient:
             raise Unavailable("the partner did not accept the access token", code="login")
         _check_status(response)
         return parse(response.content, limit=_ANSWER_BYTES)
+
+    async def metadata(self, partner: Partner) -> str:
+        """The FHIR version that the partner's CapabilityStatement names, asked for within 10 seconds.
+
+        Raises:
+            Unavailable: The partner cannot be reached or asks to come back later.
+            Unprocessable: It refuses, or what answers there is no FHIR server.
+        """
+        url = f"{_checked(partner.fhir_url)}/metadata"
+        response = await self._send("GET", url, _STATEMENT_BYTES, timeout=10.0, headers={"Accept": _FHIR_JSON})
+        _check_status(response)
+        try:
+            statement = parse(response.content, limit=_STATEMENT_BYTES)
+        except Refusal as refusal:
+            raise Unprocessable("what answers there is no FHIR server") from refusal
+        version = statement.get("fhirVersion")
+        if statement.get("resourceType") != "CapabilityStatement" or not isinstance(version, str):
+            raise Unprocessable("what answers there is no FHIR server")
+        if _FHIR_VERSION.fullmatch(version) is None:
+            raise Unprocessable("the FHIR version of the partner is not known")
+        return version
 
     async def jwks(self, url: str) -> dict[str, Any]:
         """The JSON Web Key Set at a registered URL: at most 64 kB, within 3 seconds, without redirects.

@@ -18,7 +18,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
-from hayat_fhir.errors import Unauthenticated
+from hayat_fhir.errors import InvalidRequest, Unauthenticated
 from hayat_fhir.security.tokens import CLIENT_ASSERTION, verify
 
 _LONGEST = 8192
@@ -28,6 +28,9 @@ _RSA_BITS = range(2048, 8193)
 _CURVE = "P-384"
 _ALGORITHM = {"RSA": "RS384", "EC": "ES384"}
 _PUBLIC = {"RSA": ("kty", "kid", "n", "e"), "EC": ("kty", "kid", "crv", "x", "y")}
+
+_SECRET = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+"""Members of a JSON Web Key that nobody but its owner should know, RFC 7518 section 6."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,24 @@ def verify_assertion(
     if "jku" in header and (jwks_url is None or header["jku"] != jwks_url):
         raise _invalid()
     return ClientAssertion(client_id, jti, claims["exp"])
+
+
+def registrable_keys(jwks: Mapping[str, Any]) -> None:
+    """Return if a key set may be registered for a client.
+
+    Raises:
+        InvalidRequest: It holds a private key, or none that may sign assertions.
+    """
+    rows = jwks.get("keys")
+    if isinstance(rows, list) and any(isinstance(row, dict) and _SECRET & row.keys() for row in rows):
+        raise InvalidRequest("the key set holds a private key: its owner must make a new one", code="security")
+    try:
+        usable = len(_key_set(jwks).keys)
+    except Unauthenticated:
+        usable = 0
+    if not usable:
+        text = "the key set has no key for signatures that has a kid: RSA of 2048 bits or more, or EC on P-384"
+        raise InvalidRequest(text, code="value")
 
 
 def _key_set(jwks: Mapping[str, Any]) -> KeySet:

@@ -112,7 +112,7 @@ class Authentication:
 
     async def _partner(self, token: AccessToken) -> Caller:
         partner = await self._partners.by_id(token.subject)
-        if partner is None or partner.disabled:
+        if partner is None or partner.disabled or partner.epoch != token.epoch:
             raise Unauthenticated("the token's holder is not active")
         shared = await self._consents.shared_with(partner.id)
         return Caller(

@@ -114,7 +114,13 @@ class Authorization:
     def token_for_partner(self, partner: Partner, scopes: frozenset[str]) -> str:
         """A token with these scopes, for scripting by the site's own staff."""
         return issue_access(
-            self._keys, issuer=self._issuer, subject=partner.id, role="partner", scopes=sorted(scopes), ttl=self._ttl
+            self._keys,
+            issuer=self._issuer,
+            subject=partner.id,
+            role="partner",
+            scopes=sorted(scopes),
+            ttl=self._ttl,
+            epoch=partner.epoch,
         )
 
     def session(self, account: Account) -> tuple[str, int]:

@@ -5,20 +5,23 @@ https://hl7.org/fhir/R4/organization.html, https://hl7.org/fhir/R4/endpoint.html
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from hayat_fhir.errors import Conflict, InvalidRequest, NotFound
 from hayat_fhir.security.authorship import RIGHTS
 from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.security.client_assertions import registrable_keys
 from hayat_fhir.security.personnel import ROLE_TAGS
 from hayat_fhir.security.scopes import granted, registrable
 from hayat_fhir.services.authorization import Authorization
 from hayat_fhir.services.drafting import new_id
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.people import NewPerson, People
+from hayat_fhir.services.searching import Searching
 from hayat_fhir.store.accounts import Account, Accounts
 from hayat_fhir.store.partners import Partner, Partners
 
@@ -57,7 +60,9 @@ class Registration:
         people: People,
         patient_id_system: str,
         authorization: Authorization,
+        searching: Searching,
     ) -> None:
+        self._searching = searching
         self._interactions = interactions
         self._accounts = accounts
         self._partners = partners
@@ -126,9 +131,49 @@ class Registration:
             await self._interactions.delete(_SITE, "Organization", id)
             raise
         if fhir_url:
-            endpoint = _endpoint(details.name, fhir_url, f"Organization/{id}")
-            await self._interactions.create(_SITE, "Endpoint", endpoint)
+            await self._tell(partner)
         return partner
+
+    async def change_partner(self, id: str, changes: Mapping[str, Any]) -> Partner:
+        """Change details of a partner, by the names of PartnerDetails; other keys end the tokens of the former.
+
+        A partner without keys, ``jwks`` and ``jwks_url`` both None, cannot sign in.
+
+        Raises:
+            NotFound: No such partner.
+            InvalidRequest: A detail will not do.
+            Conflict: There is another partner with this AE title.
+        """
+        known = await self._partners.by_id(id)
+        if known is None:
+            raise NotFound("no such partner")
+        details = {name: value for name, value in asdict(known).items() if name in PartnerDetails.__slots__}
+        _check(PartnerDetails(**{**details, **changes}))
+        values = dict(changes)
+        if values.get("fhir_url"):
+            values["fhir_url"] = values["fhir_url"].rstrip("/")
+        changed = await self._partners.change(id, values, end_tokens=bool({"jwks", "jwks_url"} & changes.keys()))
+        if changed is None:
+            raise NotFound("no such partner")
+        await self._tell(changed)
+        return changed
+
+    async def _tell(self, partner: Partner) -> None:
+        """Let the partner's Endpoint say what is so now; an unchanged one stays as it is."""
+        found = await self._searching.search(
+            _SITE, "Endpoint", [("organization", f"Organization/{partner.id}"), ("connection-type", "hl7-fhir-rest")]
+        )
+        for stored in found.matches:
+            said = {**(stored.resource or {}), "status": "suspended" if partner.disabled else "active"}
+            if partner.fhir_url:
+                await self._interactions.update(
+                    _SITE, "Endpoint", stored.id, {**said, "address": partner.fhir_url}, stored.version
+                )
+            else:
+                await self._interactions.delete(_SITE, "Endpoint", stored.id)
+        if partner.fhir_url and not found.matches:
+            endpoint = _endpoint(partner.name, partner.fhir_url, f"Organization/{partner.id}")
+            await self._interactions.create(_SITE, "Endpoint", endpoint)
 
     async def disable_account(self, email: str) -> None:
         """Shut an account out.
@@ -207,8 +252,21 @@ class Registration:
         Raises:
             NotFound: No such partner.
         """
-        if not await self._partners.disable(id):
+        await self._set_disabled(id, await self._partners.disable(id))
+
+    async def enable_partner(self, id: str) -> None:
+        """Let a partner in again.
+
+        Raises:
+            NotFound: No such partner.
+        """
+        await self._set_disabled(id, await self._partners.enable(id))
+
+    async def _set_disabled(self, id: str, found: bool) -> None:
+        partner = await self._partners.by_id(id) if found else None
+        if partner is None:
             raise NotFound("no such partner")
+        await self._tell(partner)
 
     def _patient_ids_of(self, fhir_url: str | None) -> str:
         """The system of a partner's patient numbers: derived from its URL; a PACS without one uses the site's own."""
@@ -223,6 +281,15 @@ def _check(details: PartnerDetails) -> None:
     registrable(details.scopes)
     if details.jwks is not None and details.jwks_url is not None:
         raise InvalidRequest("give either a key set or its URL", code="value")
+    if details.jwks is not None:
+        registrable_keys(details.jwks)
+    _check_door(details)
+
+
+def _check_door(details: PartnerDetails) -> None:
+    """Raise InvalidRequest where the DICOM port will not do."""
+    if details.host is not None and not _addressable(details.host):
+        raise InvalidRequest("this is no host that a partner could have", code="value")
     if details.ae_title is not None:
         title = details.ae_title
         printable = title.isascii() and title.isprintable() and "\\" not in title
@@ -230,6 +297,17 @@ def _check(details: PartnerDetails) -> None:
             raise InvalidRequest("an AE title has 1 to 16 printable ASCII characters (PS3.5 6.2)", code="value")
         if details.host is None or details.port is None:
             raise InvalidRequest("a DICOM peer needs AE title, host and port", code="required")
+
+
+def _addressable(host: str) -> bool:
+    """Whether somebody else's door can be there: not where a machine keeps what is its own, or at everybody's."""
+    if not host or any(c.isspace() or c in "/@?#" for c in host):
+        return False
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return True
+    return not (address.is_link_local or address.is_multicast or address.is_unspecified)
 
 
 def _endpoint(name: str, fhir_url: str, organization: str) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pymongo import ReturnDocument
 from pymongo.database import Database as SyncDatabase
 from pymongo.errors import DuplicateKeyError
 
@@ -19,7 +21,8 @@ class Partner:
 
     ``jwks`` or ``jwks_url`` hold its public keys, ``fhir_url`` is its FHIR base; ``ae_title``, ``host`` and
     ``port`` are its DICOM port, ``certificate`` is the SHA-256 of the certificate that it shows there.
-    ``patient_id_system`` is the identifier system of its patient numbers.
+    ``patient_id_system`` is the identifier system of its patient numbers; ``epoch`` counts how often its keys have
+    been changed: a token of an earlier one is worth nothing.
     """
 
     id: str
@@ -35,6 +38,7 @@ class Partner:
     patient_id_system: str | None = None
     disabled: bool = False
     certificate: str | None = None
+    epoch: int = 0
 
 
 class Partners:
@@ -100,6 +104,32 @@ class Partners:
         """
         with answered():
             return [_partner(row) for row in await self._rows.find().sort("name").to_list(None)]
+
+    async def change(self, id: str, values: Mapping[str, Any], *, end_tokens: bool = False) -> Partner | None:
+        """Change fields of a partner, those with None to nothing; ``end_tokens`` makes its tokens worthless.
+
+        None if there is no such partner.
+
+        Raises:
+            Conflict: There is another partner with this name, client id or AE title.
+            Unavailable: MongoDB does not answer.
+        """
+        change: dict[str, Any] = {
+            "$set": {name: value for name, value in values.items() if value is not None},
+            "$unset": {name: True for name, value in values.items() if value is None},
+            "$inc": {"epoch": int(end_tokens)},
+        }
+        with answered():
+            try:
+                row = await self._rows.find_one_and_update(
+                    {"_id": id},
+                    {name: part for name, part in change.items() if part},
+                    return_document=ReturnDocument.AFTER,
+                )
+            except DuplicateKeyError as error:
+                text = "there is a partner with this name, client id or AE title"
+                raise Conflict(text, code="duplicate") from error
+        return None if row is None else _partner(row)
 
     async def disable(self, id: str) -> bool:
         """Shut a partner out; whether there is such a partner.
