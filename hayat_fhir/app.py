@@ -37,6 +37,7 @@ from hayat_fhir.services.consents import Consents, Sharing
 from hayat_fhir.services.consultations import Consultations
 from hayat_fhir.services.credentials import Credentials
 from hayat_fhir.services.drafting import Drafting
+from hayat_fhir.services.emergency import Emergencies
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
 from hayat_fhir.services.imaging_query import ImagingQuery
@@ -107,6 +108,7 @@ class Site:
     everything: Everything
     exchange: Exchange
     sharing: Sharing
+    emergencies: Emergencies
     projection: Projection
     imaging_visibility: ImagingVisibility
     procedures: Procedures
@@ -265,6 +267,9 @@ def _built(
         searching=searching,
         bundles=Bundles(interactions, searching, transactions, settings.fhir_url),
         everything=everything,
+        emergencies=Emergencies(
+            resources, policy, auditing, accounts, authorization.emergency, tuple(loaded.compartments)
+        ),
         sharing=Sharing(consents, partners, resources, policy, auditing),
         exchange=Exchange(
             base_url=settings.fhir_url,

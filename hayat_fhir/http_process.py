@@ -56,6 +56,7 @@ def web_application(site: Site) -> Application:
         everything=site.everything,
         exchange=site.exchange,
         sharing=site.sharing,
+        emergencies=site.emergencies,
         quarantine=site.quarantine,
         partnership=site.partnership,
         ready=ready,

@@ -21,6 +21,7 @@ from hayat_fhir.errors import MethodNotAllowed, NotFound, Refusal
 from hayat_fhir.fhir.json import serialize
 from hayat_fhir.rest.capability import statement
 from hayat_fhir.rest.dispatcher import Dispatcher
+from hayat_fhir.rest.emergency import BreakGlass
 from hayat_fhir.rest.guard import REQUEST_ID, Guard
 from hayat_fhir.rest.health import Health, ReadFigures, Ready
 from hayat_fhir.rest.instances import Instances
@@ -42,6 +43,7 @@ from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.authorization import Authorization
 from hayat_fhir.services.bundles import Bundles
 from hayat_fhir.services.consents import Sharing
+from hayat_fhir.services.emergency import Emergencies
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
 from hayat_fhir.services.interactions import Interactions
@@ -64,6 +66,7 @@ class Services:
     everything: Everything
     exchange: Exchange
     sharing: Sharing
+    emergencies: Emergencies
     quarantine: Quarantine
     partnership: Partnership
     ready: Ready
@@ -129,6 +132,7 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
     instances = Instances(services.interactions, pages)
     types = Types(services.interactions, services.searching, pages)
     everything = PatientEverything(services.everything, pages)
+    glass = BreakGlass(services.emergencies)
     share = PatientShare(services.exchange, base_url)
     quarantine = QuarantineOperation(services.quarantine, base_url)
     table = [
@@ -156,6 +160,10 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
                 "GET": Action("$everything", everything.everything),
                 "POST": Action("$everything", everything.everything),
             },
+        ),
+        Route(
+            "Patient/{id}/$break-glass",
+            {"GET": Action("$break-glass", glass.state), "POST": Action("$break-glass", glass.open)},
         ),
         Route("Patient/{id}/$sharing", {"GET": Action("$sharing", PatientSharing(services.sharing).state)}),
         Route("Patient/{id}/$share", {"GET": Action("$share", share.state), "POST": Action("$share", share.start)}),

@@ -84,6 +84,7 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "instances-rejected": _dicom(
             "110103", "DICOM Instances Accessed", "U", {"system": _OWN, "code": "rejection-note"}
         ),
+        "emergency": _alert("110127", "Emergency Override Started"),
         "association-refused": _alert("110126", "Node Authentication"),
         "denied": _alert("110132", "Use of Restricted Function"),
         "conflict": _dicom("110113", "Security Alert", "E", {"system": _OWN, "code": "conflict"}),
@@ -114,6 +115,9 @@ _QUERY = {
 _REQUEST_ID = {"system": _BALP_ENTITY, "code": "XrequestId"}
 _SERVER = [{"system": _SOURCE_TYPE, "code": "4", "display": "Application Server"}]
 _IP_ADDRESS = "2"
+_PURPOSE = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
+EMERGENCIES: Mapping[str, str] = MappingProxyType({"BTG": "break the glass", "ETREAT": "Emergency Treatment"})
+"""Purposes of use in an emergency, https://terminology.hl7.org/ValueSet-v3-PurposeOfUse.html."""
 
 
 def audit_event(
@@ -128,12 +132,14 @@ def audit_event(
     query: str | None = None,
     request_id: str | None = None,
     reason: str | None = None,
+    purpose: str | None = None,
 ) -> dict[str, Any]:
     """The AuditEvent of one access.
 
     ``interaction`` is a key of ``EVENTS``; ``outcome``: 0 success, 4 refused, 8 failed, 12 broken; ``entities`` and
     ``patients`` are references; ``query`` is the search as asked, which stands in the event as base64;
-    ``request_id`` is the request's own; ``reason`` is why it was done, as the caller says.
+    ``request_id`` is the request's own; ``reason`` is why it was done, as the caller says, and ``purpose`` its code in
+    an emergency, a key of ``EMERGENCIES``.
 
     An event that names several patients must not be shown to any of them: it names the others.
     """
@@ -159,8 +165,10 @@ def audit_event(
     }
     if objects:
         event["entity"] = objects
-    if reason is not None:
-        event["purposeOfEvent"] = [{"text": reason}]
+    if reason is not None or purpose is not None:
+        event["purposeOfEvent"] = [{**(_purpose(purpose) if purpose else {}), **({"text": reason} if reason else {})}]
+    if any(f"Patient/{patient}" in patients for patient, _ in caller.emergency):
+        event["agent"][0]["purposeOfUse"] = [_purpose("BTG")]
     return event
 
 
@@ -199,6 +207,10 @@ def audit_events(
         )
         for some, who, asked in shown
     )
+
+
+def _purpose(code: str) -> dict[str, Any]:
+    return {"coding": [{"system": _PURPOSE, "code": code, "display": EMERGENCIES[code]}]}
 
 
 def _instant(recorded: datetime) -> str:

@@ -28,7 +28,9 @@ class Caller:
     are the granted SMART v2 scopes. ``patients``: for a patient, their own Patient id; for a partner, the ids
     of the patients shared with it. ``rights``: what the site allows this person beyond their role
     (``records:amend``). ``source`` marks what a partner contributes (its partner id), else None. ``limits``: of which
-    ``patients`` a partner sees some resource types only, by the patients' own consent.
+    ``patients`` a partner sees some resource types only, by the patients' own consent. ``emergency``: the patients
+    (ids) for whom this doctor has broken the glass, and until when (seconds since 1970). ``session`` and ``expires``:
+    the token (its ``jti``) of the session and when it ends, which is ``token`` unless that is of an emergency.
     """
 
     role: Role
@@ -42,6 +44,9 @@ class Caller:
     address: str | None = None
     rights: frozenset[str] = field(default_factory=frozenset)
     limits: frozenset[tuple[str, Terms]] = field(default_factory=frozenset)
+    emergency: frozenset[tuple[str, float]] = field(default_factory=frozenset)
+    session: str | None = None
+    expires: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Restriction:
     Without limits (``everything``) all documents are visible but restricted ones. Otherwise a document is
     visible when one of its compartments is in ``compartments``, or its source is in ``sources``, or the
     type is ``everything``. ``restricted`` tells whether documents labelled restricted (R, V) are visible.
+    ``opened`` are compartments of which the restricted are visible too: the glass has been broken.
     Documents with one of the marks in ``hidden`` among their compartments are not, whatever else is true of them.
     """
 
@@ -59,6 +65,7 @@ class Restriction:
     sources: frozenset[str] = field(default_factory=frozenset)
     restricted: bool = False
     hidden: frozenset[str] = field(default_factory=frozenset)
+    opened: frozenset[str] = field(default_factory=frozenset)
 
 
 UNRESTRICTED = Restriction(everything=True, restricted=True)

@@ -83,7 +83,8 @@ class Old(Protocol):
 
 def sees(restriction: Restriction, compartments: tuple[str, ...], source: str | None, *, restricted: bool) -> bool:
     """Whether a restriction lets through a document with these marks: what the store puts into its queries."""
-    if (restricted and not restriction.restricted) or restriction.hidden.intersection(compartments):
+    withheld = restricted and not restriction.restricted and not restriction.opened.intersection(compartments)
+    if withheld or restriction.hidden.intersection(compartments):
         return False
     if restriction.everything:
         return True
@@ -117,6 +118,8 @@ class Policy:
         if interaction is Interaction.CREATE:
             reach = RULES[caller.role, kind].see
         found = _restriction(caller, reach, type)
+        if caller.emergency:
+            found = replace(found, opened=_broken(caller.emergency))
         if type in PERSONNEL_TYPES and caller.role is not Role.STAFF:
             return replace(found, hidden=_PERSONNEL)
         return found
@@ -216,6 +219,11 @@ _PERSONNEL = frozenset({PERSONNEL})
 @lru_cache(maxsize=1024)
 def _compartments(patients: frozenset[str]) -> frozenset[str]:
     return frozenset(f"Patient/{patient}" for patient in patients)
+
+
+@lru_cache(maxsize=1024)
+def _broken(emergency: frozenset[tuple[str, float]]) -> frozenset[str]:
+    return frozenset(f"Patient/{patient}" for patient, _ in emergency)
 
 
 @lru_cache(maxsize=1024)

@@ -51,11 +51,25 @@ CLIENT_ASSERTION = Context(frozenset({"JWT", None}), ("RS384", "ES384"), 300, _H
 
 
 @dataclass(frozen=True, slots=True)
+class Emergency:
+    """An emergency: for these patients (ids), each until a time, within a session (its ``jti``) that ends at a time."""
+
+    patients: Mapping[str, float]
+    session: str
+    session_expires: float
+
+    @property
+    def claim(self) -> dict[str, Any]:
+        """As it stands in a token."""
+        return {"patients": dict(self.patients), "session": self.session, "until": self.session_expires}
+
+
+@dataclass(frozen=True, slots=True)
 class AccessToken:
     """What a verified access token says.
 
     ``role`` is one that may come in over a network. ``expires``: seconds since 1970. ``epoch``: that of the holder's
-    account when it was issued.
+    account when it was issued. ``emergency``: what it was given for, if it is no session's own.
     """
 
     subject: str
@@ -64,6 +78,7 @@ class AccessToken:
     epoch: int = 0
     jti: str = ""
     expires: float = 0.0
+    emergency: Emergency | None = None
 
 
 def issue_access(
@@ -117,7 +132,18 @@ def verify_access(token: str, keys: SiteKeys, *, issuer: str, now: float | None 
         raise _invalid()
     if type(epoch) is not int or not subject or not jti or role not in _NETWORK_ROLES:
         raise _invalid()
-    return AccessToken(subject, role, frozenset(scope.split()), epoch, jti, float(claims["exp"]))
+    expires, emergency = float(claims["exp"]), _emergency(claims.get("emergency"))
+    return AccessToken(subject, role, frozenset(scope.split()), epoch, jti, expires, emergency)
+
+
+def _emergency(claim: object) -> Emergency | None:
+    if claim is None:
+        return None
+    match claim:
+        case {"patients": dict(patients), "session": str(session), "until": int() | float() as until}:
+            if all(isinstance(limit, int | float) for limit in patients.values()):
+                return Emergency({str(id): float(limit) for id, limit in patients.items()}, session, float(until))
+    raise _invalid()
 
 
 def verify(

@@ -29,6 +29,7 @@ class Access:
     patients: set[str] = field(default_factory=set)
     query: str | None = None
     reason: str | None = None
+    purpose: str | None = None
 
     def touched(self, *stored: Stored) -> None:
         """Add versions that were disclosed or written, and the patients in whose compartments they are."""
@@ -61,7 +62,16 @@ class Auditing:
             outcome = "8" if refusal.category in _SERVER_FAULTS else "4"
             await self.record(caller, interaction, outcome, access.entities, (), query)
             raise
-        await self.record(caller, interaction, "0", access.entities, access.patients, access.query, access.reason)
+        await self.record(
+            caller,
+            interaction,
+            "0",
+            access.entities,
+            access.patients,
+            access.query,
+            access.reason,
+            access.purpose,
+        )
 
     async def record(
         self,
@@ -72,8 +82,9 @@ class Auditing:
         patients: Iterable[str] = (),
         query: str | None = None,
         reason: str | None = None,
+        purpose: str | None = None,
     ) -> None:
-        """Write one event and wait until it is durable; ``reason`` is the purpose that the caller gave.
+        """Write one event and wait until it is durable; ``reason`` is why, as the caller says, ``purpose`` its code.
 
         Raises:
             Unavailable: It could not be made durable.
@@ -88,6 +99,7 @@ class Auditing:
             recorded=datetime.now(UTC),
             site=self._site,
             reason=reason,
+            purpose=purpose,
         )
         id = str(uuid4())
         compartments = tuple(self._indexer.compartments(event, id))

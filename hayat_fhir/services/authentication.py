@@ -85,7 +85,9 @@ class Authentication:
         if role is Role.PARTNER:
             return await self._partner(token)
         account = await self._accounts.by_id(token.subject)
-        if await self._ended.ended(token.jti):
+        emergency = token.emergency
+        session = token.jti if emergency is None else emergency.session
+        if await self._ended.ended(token.jti) or (session != token.jti and await self._ended.ended(session)):
             raise Unauthenticated("the token has been ended")
         if (
             account is None
@@ -108,6 +110,11 @@ class Authentication:
             None,
             token.jti,
             rights=frozenset(account.rights),
+            emergency=frozenset(
+                (id, until) for id, until in (emergency.patients if emergency else {}).items() if until > time.time()
+            ),
+            session=session,
+            expires=token.expires if emergency is None else emergency.session_expires,
         )
 
     async def _partner(self, token: AccessToken) -> Caller:

@@ -16,7 +16,7 @@ from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.client_assertions import ClientAssertion, claimed_client, verify_assertion
 from hayat_fhir.security.keys import SiteKeys
 from hayat_fhir.security.scopes import EVERYTHING, granted
-from hayat_fhir.security.tokens import LEEWAY, issue_access
+from hayat_fhir.security.tokens import LEEWAY, Emergency, issue_access
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.store.accounts import Account
 from hayat_fhir.store.assertions import Assertions
@@ -129,11 +129,16 @@ class Authorization:
         extra = {"id": person, "type": account.role}
         return self._token(account, self._session_ttl, extra), int(time.time()) + self._session_ttl
 
+    def emergency(self, account: Account, emergency: Emergency) -> str:
+        """A token for an emergency, which ends with the last of its patients."""
+        ttl = max(int(max(emergency.patients.values()) - time.time()), 1)
+        return self._token(account, ttl, {"emergency": emergency.claim})
+
     def token_for_account(self, account: Account) -> str:
         """A token of an account, with the widest scopes of its role, for scripting by the site's own staff."""
         return self._token(account, self._ttl, {})
 
-    def _token(self, account: Account, ttl: int, extra: Mapping[str, str]) -> str:
+    def _token(self, account: Account, ttl: int, extra: Mapping[str, Any]) -> str:
         return issue_access(
             self._keys,
             issuer=self._issuer,

@@ -5,10 +5,10 @@ https://hl7.org/fhir/R4/http.html
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from hayat_fhir.errors import Conflict, Gone, InvalidRequest, NotFound, PreconditionFailed
-from hayat_fhir.security.callers import UNRESTRICTED, Caller
+from hayat_fhir.errors import Conflict, Forbidden, Gone, InvalidRequest, NotFound, PreconditionFailed
+from hayat_fhir.security.callers import UNRESTRICTED, Caller, Restriction, Role
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Access, Auditing
 from hayat_fhir.services.conditional import Conditional
@@ -59,13 +59,30 @@ class Interactions:
         Raises:
             NotFound: Missing, or outside what the caller may see.
             Gone: Deleted.
-            Forbidden: The type is outside the caller's role or scopes.
+            Forbidden: The type is outside the caller's role or scopes; or (code ``suppressed``) the record is
+                restricted, and the caller may break the glass.
         """
         async with self._auditing.access(caller, "read", f"{type}/{id}") as access:
             restriction = self._policy.restriction(caller, Interaction.READ, type)
-            stored = _present(await self._resources.read(type, id, restriction))
+            found = await self._resources.read(type, id, restriction)
+            if found is None and caller.role is Role.DOCTOR:
+                await self._check_glass(type, id, restriction)
+            stored = _present(found)
             access.patients.update(stored.compartments)
             return stored
+
+    async def _check_glass(self, type: str, id: str, restriction: Restriction) -> None:
+        """Tell a doctor that a record is there, and what opens it in an emergency.
+
+        Raises:
+            Forbidden: It is withheld for nothing but its label.
+        """
+        stored = await self._resources.read(type, id, replace(restriction, restricted=True))
+        if stored is not None and not stored.deleted:
+            raise Forbidden(
+                "this record is restricted; in an emergency Patient/[id]/$break-glass opens it, with a reason",
+                code="suppressed",
+            )
 
     async def vread(self, caller: Caller, type: str, id: str, version: int) -> Stored:
         """One version, as it was.

@@ -32,13 +32,10 @@ CRITERIA: tuple[dict[str, Any], ...] = (
     {
         "ns.coll": "AuditEvent",
         "operationType": "insert",
-        "$or": [
-            {"fullDocument.resource.purposeOfEvent.coding.code": "BTG"},
-            {"fullDocument.resource.agent.purposeOfUse.coding.code": "BTG"},
-        ],
+        "fullDocument.resource.purposeOfEvent.coding.code": {"$in": ["BTG", "ETREAT"]},
     },
 )
-"""The change events that may be worth telling. BTG: https://terminology.hl7.org/ValueSet-v3-PurposeOfUse.html."""
+"""The change events that may be worth telling. Those of an emergency: https://terminology.hl7.org/ValueSet-v3-PurposeOfUse.html."""
 
 _SIGNED = frozenset({"final", "amended", "corrected"})
 

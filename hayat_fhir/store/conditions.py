@@ -34,6 +34,8 @@ _LAST = chr(0x10FFFF)
 def visible(restriction: Restriction) -> Filter | None:
     """What the restriction admits, deleted versions included; None where it admits nothing."""
     criteria: Filter = {} if restriction.restricted else {"restricted": False}
+    if restriction.opened and not restriction.restricted:
+        criteria = {"$or": [{"restricted": False}, {"compartments": {"$in": sorted(restriction.opened)}}]}
     if restriction.everything:
         return {**criteria, "compartments": {"$nin": sorted(restriction.hidden)}} if restriction.hidden else criteria
     admitted = [*restriction.compartments, *map(source_mark, restriction.sources)]

@@ -152,7 +152,10 @@ class ImagingStudyRows:
         if not marks:
             return
         criteria, index = _criteria(marks, wanted, uids)
-        if not restriction.restricted:
+        if restriction.opened and not restriction.restricted:
+            opened = {"$or": [{"restricted": False}, {"marks": {"$in": sorted(restriction.opened)}}]}
+            criteria["$and"] = [*criteria.get("$and", ()), opened]
+        elif not restriction.restricted:
             criteria["restricted"] = False
         sort = [("patient", ASCENDING), ("date", ASCENDING)] if by_patient else [("date", DESCENDING)]
         if index == "marks" and by_patient:

@@ -195,7 +195,7 @@ class Resources:
             Unavailable: MongoDB does not answer.
         """
         collection = self._database.collection(type)
-        plain = restriction.everything and not restriction.restricted and not restriction.hidden
+        plain = restriction.everything and not (restriction.restricted or restriction.hidden or restriction.opened)
         if plain and isinstance(condition, AnyKey):
             return await self._count_by_keys(collection, condition)
         total = 0
@@ -203,6 +203,25 @@ class Resources:
             with answered():
                 total += await collection.count_documents(criteria)
         return total
+
+    async def withheld(self, compartment: str, types: Sequence[str]) -> bool:
+        """Whether any resource of these types in this compartment (``Patient/id``) is labelled restricted.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        first, *rest = types
+        found: list[dict[str, Any]] = [
+            {"$match": {"restricted": True, "deleted": False, "compartments": compartment}},
+            {"$limit": 1},
+        ]
+        shown = {"$project": {"_id": True}}
+        unions = [
+            {"$unionWith": {"coll": self._database.collection(type).name, "pipeline": [*found, shown]}} for type in rest
+        ]
+        with answered():
+            cursor = await self._database.collection(first).aggregate([*found, shown, *unions, {"$limit": 1}])
+            return bool(await cursor.to_list(1))
 
     async def commit(self, changes: Sequence[Change]) -> list[Stored]:
         """Make all changes, or none; returns the new versions in the order of the changes.

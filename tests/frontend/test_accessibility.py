@@ -70,10 +70,35 @@ def test_axe_finds_nothing(open_page: Open, hospital: Hospital, role: str, theme
         if page.evaluate("document.documentElement.scrollWidth") > 390:
             found.append(f"{name}: wider than the window")
         page.evaluate(_AXE.read_text())
-        results = page.evaluate("rules => axe.run(document, {runOnly: rules})", _RULES)
-        for one in results["violations"]:
-            found += [f"{name}: {one['id']}: {node['html'][:200]}" for node in one["nodes"]]
+        found += [f"{name}: {one}" for one in _violations(page)]
     assert found == []
+
+
+@pytest.mark.parametrize(("theme", "locale"), [("light", "en-GB"), ("dark", "ar")])
+def test_axe_finds_nothing_where_the_glass_is_broken(
+    open_page: Open, hospital: Hospital, theme: str, locale: str
+) -> None:
+    """The chart of a patient of whom something is restricted: before, with the dialog, and while it is open."""
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
+    restricted = {"resourceType": "Flag", "status": "active", "code": {"text": "Secret"}, "meta": {"security": [label]}}
+    with hospital.http(hospital.doctor) as http:
+        subject = {"reference": f"Patient/{hospital.patient.id}"}
+        http.post("/fhir/Flag", json=restricted | {"subject": subject}).raise_for_status()
+    options = {"locale": locale, "color_scheme": theme, "viewport": {"width": 390, "height": 844}}
+    page = open_page(_path(hospital, "chart"), hospital.doctor, **options)
+    page.get_by_role("complementary").get_by_role("button").click()
+    page.evaluate(_AXE.read_text())
+    found = _violations(page)
+    page.get_by_role("dialog").get_by_role("textbox").fill("Found unconscious in the street.")
+    page.get_by_role("dialog").locator("button[type=submit]").click()
+    expect(page.locator("[data-glass]")).to_be_visible()
+    _settled(page)
+    assert found + _violations(page) == []
+
+
+def _violations(page: Page) -> list[str]:
+    results = page.evaluate("rules => axe.run(document, {runOnly: rules})", _RULES)
+    return [f"{one['id']}: {node['html'][:200]}" for one in results["violations"] for node in one["nodes"]]
 
 
 def test_a_dialog_holds_the_focus_and_gives_it_back(open_page: Open, hospital: Hospital) -> None:

@@ -46,7 +46,12 @@ async def test_the_statement_says_what_was_promised(
     assert {"Patient", "Observation", "ImagingStudy", "AuditEvent"} <= rows.keys()
     codes = [row["code"] for row in rows["Patient"]["interaction"]]
     assert codes == promise["rest"]["resource"]["interaction"]
-    assert {operation["name"] for operation in rows["Patient"]["operation"]} == {"everything", "share", "sharing"}
+    assert {operation["name"] for operation in rows["Patient"]["operation"]} == {
+        "break-glass",
+        "everything",
+        "share",
+        "sharing",
+    }
 
 
 async def test_the_statement_is_valid_fhir(statement: dict[str, Any], anonymous: httpx.AsyncClient) -> None:

@@ -1,4 +1,4 @@
-import { session, setSession } from "./session";
+import { bearer, session, setSession } from "./session";
 
 /** A refusal of the server; `status` 0: it could not be reached. */
 export class ServerError extends Error {
@@ -26,7 +26,8 @@ interface Options {
 /** A request with the session's token; raises ServerError. A 401 ends the session. */
 export async function request(path: string, options: Options = {}): Promise<Response> {
   const headers: Record<string, string> = { ...options.headers };
-  const token = session()?.token;
+  // signing out ends the session, and with it whatever was opened from it
+  const token = path.startsWith("/api/v1/auth/") || path.startsWith("/realtime/") ? session()?.token : bearer();
   if (token && !options.anonymous) headers.authorization = `Bearer ${token}`;
   const body = options.form ?? (options.json === undefined ? undefined : JSON.stringify(options.json));
   if (options.json !== undefined) {
@@ -40,6 +41,11 @@ export async function request(path: string, options: Options = {}): Promise<Resp
     throw new ServerError(0, "");
   }
   if (response.ok) return response;
+  const signedIn = session();
+  if (response.status === 401 && !options.anonymous && signedIn?.emergency && signedIn.emergency.token === token) {
+    setSession({ ...signedIn, emergency: undefined });
+    return request(path, options);
+  }
   if (response.status === 401 && !options.anonymous && !options.keepSession && session()?.token === token) setSession(null);
   throw await refusal(response);
 }

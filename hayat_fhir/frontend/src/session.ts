@@ -8,6 +8,8 @@ export interface Session {
   role: Role;
   id: string;
   name: string;
+  /** While a glass is broken: the token that opens what is restricted, and of each patient until when. */
+  emergency?: { token: string; patients: Record<string, string> };
 }
 
 const KEY = "hayat.session";
@@ -24,6 +26,13 @@ function stored(): Session | null {
 
 export function session(): Session | null {
   return current;
+}
+
+/** The token of the emergency while one of its patients is open, else the session's own. */
+export function bearer(): string | undefined {
+  const emergency = current?.emergency;
+  const open = emergency && Object.values(emergency.patients).some((until) => Date.parse(until) > Date.now());
+  return open ? emergency.token : current?.token;
 }
 
 /** Keep a session for this tab, or end it with null. */

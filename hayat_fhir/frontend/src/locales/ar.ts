@@ -423,6 +423,19 @@ const ar: Record<string, string> = {
   "sharing.what.images": "الصور",
   "sharing.end": "حتى (آخر يوم)",
   "sharing.endHint": "إن تُرك فارغًا: حتى تسحبها.",
+
+  "glass.withheld": "سجل مقيَّد",
+  "glass.text": "جزء من هذا السجل مقيَّد ولا يُعرض.",
+  "glass.break": "فتح في حالة طارئة",
+  "glass.title": "فتح السجل المقيَّد",
+  "glass.warning": "فقط إذا احتاج علاج المريض إلى ذلك الآن. يُبلَّغ المريض والموظفون فورًا باسمك وبالسبب. يبقى مفتوحًا نصف ساعة.",
+  "glass.reason": "السبب",
+  "glass.reasonHint": "جملة يقرؤها المريض أيضًا.",
+  "glass.open": "وصول طارئ: السجل المقيَّد مفتوح حتى {{time}}. كل ما تفعله يُسجَّل.",
+  "glass.end": "إنهاء الآن",
+  "access.emergency": "فتح السجل المقيَّد في حالة طارئة",
+  "access.emergencyBadge": "طارئ",
+  "access.reason": "السبب:",
 };
 
 export default ar;

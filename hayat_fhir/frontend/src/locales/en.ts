@@ -403,4 +403,17 @@ export const en: Record<string, string> = {
   "sharing.what.images": "Images",
   "sharing.end": "Until (last day)",
   "sharing.endHint": "Empty: until you withdraw it.",
+
+  "glass.withheld": "Restricted record",
+  "glass.text": "A part of this record is restricted, and is not shown.",
+  "glass.break": "Open in an emergency",
+  "glass.title": "Open the restricted record",
+  "glass.warning": "Only where the patient's treatment needs it now. The patient and the staff are told at once, with your name and reason. It stays open for half an hour.",
+  "glass.reason": "Reason",
+  "glass.reasonHint": "A sentence, which the patient reads too.",
+  "glass.open": "Emergency access: the restricted record is open until {{time}}. Everything you do is marked.",
+  "glass.end": "End now",
+  "access.emergency": "opened the restricted record in an emergency",
+  "access.emergencyBadge": "Emergency",
+  "access.reason": "Reason:",
 };

@@ -8,11 +8,13 @@ import { Tabs } from "radix-ui";
 import { conceptText, page, personName, read, search, searchAll } from "../fhir";
 import { age, useFormat } from "../format";
 import { list } from "../legacy";
+import { ServerError } from "../server";
 import { useSignedIn } from "../session";
 import { Avatar, Badge, Button, buttonClass, Input } from "../ui/controls";
 import { Heading } from "../ui/layout";
 import { Empty, Loaded, Skeleton } from "../ui/states";
 import { Timeline } from "../ui/timeline";
+import { BreakGlass } from "./break-glass";
 import { Pager } from "./patient";
 import { RecordDialog } from "./record-dialog";
 import { ShareDialog } from "./share-dialog";
@@ -101,6 +103,14 @@ export function Chart() {
   useEffect(() => {
     bar.current?.querySelector("[data-state=active]")?.scrollIntoView({ inline: "center", block: "nearest" });
   }, [tab, query.isSuccess]);
+  if (query.error instanceof ServerError && query.error.code === "suppressed") {
+    return (
+      <>
+        <Heading title={t("glass.withheld")} />
+        <BreakGlass patient={id} />
+      </>
+    );
+  }
   return (
     <Loaded query={query}>
       {(patient) => (
@@ -115,6 +125,7 @@ export function Chart() {
               {t("record.write")}
             </Button>
           </Banner>
+          <BreakGlass patient={id} />
           <Tabs.Root value={tab} onValueChange={(next) => setParameters({ tab: next }, { replace: true })}>
             <Tabs.List ref={bar} aria-label={t("chart.sections")} className="mb-6 flex gap-1 overflow-x-auto border-b border-line">
               {tabs.map((one) => (

@@ -173,6 +173,8 @@ interface Accesses {
   who: ReturnType<typeof requestor>;
   actions: string[];
   count: number;
+  /** In an emergency: the reason that was given. */
+  emergency: string | undefined;
 }
 
 /** What one person did within one hour, one after the other, with one outcome, is one line. */
@@ -182,10 +184,11 @@ function together(events: AuditEvent[], included: FhirResource[]): Accesses[] {
     const who = requestor(event, included);
     const action = event.action ?? "E";
     const line = lines.at(-1);
-    if (line && line.who.reference === who.reference && line.event.outcome === event.outcome && line.event.recorded.slice(0, 13) === event.recorded.slice(0, 13)) {
+    const emergency = event.purposeOfEvent?.find((one) => one.coding?.some((coding) => coding.code === "BTG" || coding.code === "ETREAT"))?.text;
+    if (line && emergency === undefined && line.emergency === undefined && line.who.reference === who.reference && line.event.outcome === event.outcome && line.event.recorded.slice(0, 13) === event.recorded.slice(0, 13)) {
       line.count += 1;
       if (!line.actions.includes(action)) line.actions.push(action);
-    } else lines.push({ event, who, actions: [action], count: 1 });
+    } else lines.push({ event, who, actions: [action], count: 1, emergency });
   }
   return lines;
 }
@@ -210,18 +213,24 @@ export function Access() {
           ) : (
             <>
               <ul className="card divide-y divide-line">
-                {together(resources, included).map(({ event, who, actions, count }) => {
+                {together(resources, included).map(({ event, who, actions, count, emergency }) => {
                   return (
                     <li key={event.id} className="flex flex-wrap items-center gap-x-4 gap-y-1 px-5 py-3.5">
                       <span className="font-medium">{who.reference === `Patient/${id}` ? t("access.you") : who.name || t(`role.${who.role}`, { defaultValue: t("access.unnamed") })}</span>
                       <span className="text-sm text-muted">
-                        {actions.map((action) => t(`action.${action}`)).join(", ")}
+                        {emergency === undefined ? actions.map((action) => t(`action.${action}`)).join(", ") : t("access.emergency")}
                         {count > 1 && ` · ${t("access.times", { count })}`}
                       </span>
+                      {emergency !== undefined && <Badge tone="danger">{t("access.emergencyBadge")}</Badge>}
                       {event.outcome && event.outcome !== "0" && <Badge tone="warn">{t("access.refused")}</Badge>}
                       <time dateTime={event.recorded} className="ms-auto text-sm text-muted">
                         {format.dateTime(event.recorded)}
                       </time>
+                      {emergency !== undefined && (
+                        <p className="w-full text-sm">
+                          {t("access.reason")} <bdi>{emergency}</bdi>
+                        </p>
+                      )}
                     </li>
                   );
                 })}

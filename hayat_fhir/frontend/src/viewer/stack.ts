@@ -13,7 +13,7 @@ import {
   WindowLevelTool,
   ZoomTool,
 } from "@cornerstonejs/tools";
-import { session } from "../session";
+import { bearer } from "../session";
 
 export const tools = { window: WindowLevelTool.toolName, zoom: ZoomTool.toolName, pan: PanTool.toolName, measure: LengthTool.toolName } as const;
 export type ToolName = keyof typeof tools;
@@ -25,7 +25,7 @@ async function start(): Promise<RenderingEngine> {
   await initCore();
   initLoader({
     maxWebWorkers: Math.min(4, Math.max(1, (navigator.hardwareConcurrency || 2) - 1)),
-    beforeSend: () => Promise.resolve({ Authorization: `Bearer ${session()?.token ?? ""}`, Accept: "application/dicom; transfer-syntax=*" }),
+    beforeSend: () => Promise.resolve({ Authorization: `Bearer ${bearer() ?? ""}`, Accept: "application/dicom; transfer-syntax=*" }),
   });
   initTools();
   for (const tool of [WindowLevelTool, ZoomTool, PanTool, LengthTool, StackScrollTool]) addTool(tool);
