@@ -16,6 +16,7 @@ from rich.table import Table
 
 from hayat_fhir.demonstration_site import DemonstrationFailed
 from tests.benchmarks import (
+    browser,
     bundles,
     calls,
     dicom,
@@ -44,6 +45,7 @@ _BENCHMARKS: dict[str, Callable[[Run], Iterator[Finding]]] = {
     "sign-in": sign_in.measure,
     "presence": presence.measure,
     "calls": calls.measure,
+    "browser": browser.measure,
 }
 _WIDTH = 150
 _SYNTHEA = Path(__file__).parents[3] / "shared" / "data" / "synthea"
