@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 APP := hayat_fhir/frontend/dist/sources.sha256
-APP_SOURCES := $(shell find hayat_fhir/frontend/src -type f) $(wildcard hayat_fhir/frontend/*.json hayat_fhir/frontend/*.ts)
+APP_SOURCES := $(shell find hayat_fhir/frontend/src -type f -not -name "*.test.*") $(wildcard hayat_fhir/frontend/*.json hayat_fhir/frontend/*.ts)
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 help:  ## list the targets
@@ -36,7 +36,7 @@ run: $(STAMP) $(APP)  ## one site
 test: $(STAMP) $(APP)  ## all tests (ARGS="-k name", WORKERS=2)
 	$(BIN)/python -m pytest --numprocesses $(or $(WORKERS),auto) --dist loadfile $(ARGS)
 
-lint: $(STAMP)  ## style, types and import rules
+lint: $(STAMP)  ## style, types, import rules, and the modules of the web app
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

@@ -85,7 +85,7 @@ def install() -> None:
 
 
 def lint() -> None:
-    """Check types and style of the app.
+    """Check types and style of the app, and run the tests of its modules.
 
     Raises:
         BuildFailed: Something is wrong; the message says what.
@@ -93,6 +93,7 @@ def lint() -> None:
     install()
     _node(_MODULES / "typescript" / "bin" / "tsc", "--noEmit")
     _node(_MODULES / "eslint" / "bin" / "eslint.js", "--cache", "--cache-location", "node_modules/.cache/eslint", ".")
+    _node(_MODULES / "vitest" / "vitest.mjs", "run", "--reporter", "dot")
 
 
 def sources_digest() -> str:
@@ -107,7 +108,7 @@ def sources_digest() -> str:
 def _sources() -> Iterator[Path]:
     for name in _SOURCES:
         yield _HERE / name
-    yield from (path for path in sorted((_HERE / "src").rglob("*")) if path.is_file())
+    yield from (path for path in sorted((_HERE / "src").rglob("*")) if path.is_file() and ".test." not in path.name)
 
 
 def _node(script: Path, *arguments: str) -> None:

@@ -1,6 +1,6 @@
 import tailwindcss from "@tailwindcss/vite";
 import react from "@vitejs/plugin-react";
-import { defineConfig } from "vite";
+import { defineConfig } from "vitest/config";
 
 /** Doors of a running site, for `npm run dev` beside `hayat serve`. */
 const doors = ["/api", "/fhir", "/dicomweb", "/realtime"];
@@ -11,6 +11,7 @@ export default defineConfig({
   worker: { format: "es" },
   optimizeDeps: { exclude: ["@cornerstonejs/dicom-image-loader"], include: ["dicom-parser"] },
   build: { target: "es2022", assetsInlineLimit: 0, manifest: true, reportCompressedSize: false, chunkSizeWarningLimit: 4000 },
+  test: { environment: "jsdom", include: ["src/**/*.test.{ts,tsx}"], testTimeout: 120_000, restoreMocks: true, unstubGlobals: true },
   server: {
     proxy: {
       ...Object.fromEntries(doors.map((door) => [door, site])),

@@ -1,0 +1,58 @@
+import type { AuditEvent, Bundle, FhirResource } from "fhir/r4";
+import { expect, test, vi } from "vitest";
+import { conceptText, idOf, personName, requestor, searchAll, sources } from "./fhir";
+
+/** A server that answers these Bundles, one after the other; the paths that it was asked for. */
+function server(...bundles: Partial<Bundle<FhirResource>>[]): string[] {
+  const asked: string[] = [];
+  vi.stubGlobal("fetch", (path: string) => {
+    asked.push(path);
+    const bundle = bundles.shift() ?? {};
+    return Promise.resolve(new Response(JSON.stringify({ resourceType: "Bundle", type: "searchset", ...bundle })));
+  });
+  return asked;
+}
+
+test("a name is the official one, as text or of its parts", () => {
+  expect(personName([{ use: "nickname", text: "H" }, { use: "official", prefix: ["Dr."], given: ["Huda", "A."], family: "Karim" }])).toBe("Dr. Huda A. Karim");
+  expect(personName([{ text: "Huda Karim", family: "Other" }])).toBe("Huda Karim");
+  expect(personName(undefined)).toBe("");
+});
+
+test("a concept is its text, or else its first coding", () => {
+  expect(conceptText({ text: "Flu", coding: [{ code: "1", display: "Influenza" }] })).toBe("Flu");
+  expect(conceptText({ coding: [{ code: "1", display: "Influenza" }] })).toBe("Influenza");
+  expect(conceptText({ coding: [{ code: "1" }] })).toBe("1");
+  expect(conceptText(undefined)).toBe("");
+});
+
+test("the id of a reference is without its type, base and version", () => {
+  expect(idOf({ reference: "Patient/p1" })).toBe("p1");
+  expect(idOf({ reference: "urn:x:/fhir/Patient/p1/_history/3" })).toBe("p1");
+  expect(idOf(undefined)).toBe("");
+});
+
+test("all pages of a search are read, under the address of this page", async () => {
+  const next = [{ relation: "next", url: "//inside/fhir/Condition?_cursor=x" }];
+  const asked = server(
+    { link: next, entry: [{ resource: { resourceType: "Condition", id: "1", subject: {} } }] },
+    { entry: [{ resource: { resourceType: "Condition", id: "2", subject: {} } }, { search: { mode: "include" }, resource: { resourceType: "Patient", id: "p" } }] },
+  );
+  const found = await searchAll("Condition", { patient: "p", code: undefined });
+  expect(found.map((one) => one.id)).toEqual(["1", "2"]);
+  expect(asked).toEqual(["/fhir/Condition?_count=200&patient=p", "/fhir/Condition?_cursor=x"]);
+});
+
+test("a resource came from the organization of its Provenance", async () => {
+  const agent = [{ who: { reference: "Organization/o", display: "City Clinic" } }];
+  const target = [{ reference: "DiagnosticReport/r/_history/1" }];
+  server({ entry: [{ resource: { resourceType: "Provenance", recorded: "", agent, target } }] });
+  expect([...(await sources("p"))]).toEqual([["DiagnosticReport/r", "City Clinic"]]);
+});
+
+test("who asked is named by what was included, or else by the entry itself", () => {
+  const event = { agent: [{ requestor: true, who: { reference: "Practitioner/d" }, name: "entry", role: [{ coding: [{ code: "doctor" }] }] }] } as unknown as AuditEvent;
+  const included = [{ resourceType: "Practitioner" as const, id: "d", name: [{ text: "Dr. Layla" }] }];
+  expect(requestor(event, included)).toEqual({ reference: "Practitioner/d", name: "Dr. Layla", role: "doctor" });
+  expect(requestor(event, []).name).toBe("entry");
+});
