@@ -1,6 +1,6 @@
 # Everything needs only Python 3.11 or newer and make: the first target that runs sets up .venv.
 .DEFAULT_GOAL := help
-.PHONY: help setup app demo run test lint format bench lock clean
+.PHONY: help setup app types demo run test lint format bench lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,6 +26,9 @@ $(APP): $(STAMP) $(APP_SOURCES)
 setup: $(STAMP)  ## .venv, from the lock file
 
 app: $(APP)  ## the web app, where its sources have changed
+
+types: $(STAMP)  ## the frontend's types of /api/v1, from the server's own description
+	@$(BIN)/python -m tests.frontend.api_types
 
 demo: $(STAMP) $(APP)  ## two hospitals on this machine: a diagnosis and its images travel (EXIT=1 ends after the check)
 	@$(BIN)/hayat demo $(if $(EXIT),--exit)

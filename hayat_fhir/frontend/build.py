@@ -96,6 +96,16 @@ def lint() -> None:
     _node(_MODULES / "vitest" / "vitest.mjs", "run", "--reporter", "dot")
 
 
+def write_types(description: Path, target: Path) -> None:
+    """Write the TypeScript types of an OpenAPI description into ``target``.
+
+    Raises:
+        BuildFailed: The packages cannot be had, or it is no OpenAPI description.
+    """
+    install()
+    _node(_MODULES / "openapi-typescript" / "bin" / "cli.js", str(description), "--output", str(target))
+
+
 def sources_digest() -> str:
     """One digest of everything the build depends on."""
     digest = sha256()

@@ -3,7 +3,7 @@ import reactHooks from "eslint-plugin-react-hooks";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist", "node_modules"] },
+  { ignores: ["dist", "node_modules", "src/api-v1.ts"] },
   ...tseslint.configs.strict,
   reactHooks.configs.flat.recommended,
   jsxA11y.flatConfigs.recommended,

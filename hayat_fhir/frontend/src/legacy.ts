@@ -1,75 +1,24 @@
 /** The routes of `/api/v1`: people, specializations and medical records in their short form. */
+import type { components, paths } from "./api-v1";
 import { json } from "./server";
 import type { Role } from "./session";
 
-export interface Relative {
-  name?: string;
-  phoneNumber?: string;
-  relativeType?: string;
-}
+type Schemas = components["schemas"];
+type Kind = "patient" | "doctor" | "staff" | "specialization" | "medicalRecord";
+type Demanded<T> = { [P in keyof T]-?: undefined extends T[P] ? never : P }[keyof T];
 
-export interface Patient {
-  id: string;
-  name: string;
-  email: string;
-  phone: string;
-  gender: "Male" | "Female";
-  birthdate: string;
-  IDcard: number | string;
-  currentAddress?: string;
-  relative?: Relative;
-  allergy?: string;
-  bloodType?: "A" | "B" | "O" | "AB" | null;
-}
+/** A document as it is read: what is demanded of a new one is there. */
+type Document<K extends Kind> = Schemas[K] & Required<Pick<Schemas[K], keyof Schemas[K] & Demanded<Schemas[`${K}New`]>>>;
 
-export interface Specialization {
-  id: string;
-  specialization: string;
-  detail: string;
-}
+export type Patient = Document<"patient">;
+export type Specialization = Document<"specialization">;
+export type Doctor = Document<"doctor">;
+export type Staff = Document<"staff">;
+export type MedicalRecord = Document<"medicalRecord">;
+export type Entities = { [K in Kind]: Document<K> };
 
-export interface Doctor {
-  id: string;
-  name: string;
-  email: string;
-  phone: string;
-  gender: "Male" | "Female";
-  specialization: Specialization;
-  specializationDetail: string;
-  background: string;
-  hospital: string;
-  photo: string;
-}
-
-export interface Staff {
-  id: string;
-  name: string;
-  email: string;
-  phone: string;
-  gender: "Male" | "Female";
-  position: string;
-  salary: number;
-}
-
-export interface MedicalRecord {
-  id: string;
-  doctor: { id: string; name: string; photo?: string };
-  patient: { id: string; name: string };
-  date: string;
-  history: string;
-  peDiagnosis: string;
-  illness: string;
-  treatment: string;
-  followUp?: string | null;
-}
-
-export interface Entities {
-  patient: Patient;
-  doctor: Doctor;
-  staff: Staff;
-  specialization: Specialization;
-  medicalRecord: MedicalRecord;
-}
+type SignedIn = paths["/patient/login"]["post"]["responses"][200]["content"]["application/json"];
+type WhoAmI = paths["/auth"]["get"]["responses"][200]["content"]["application/json"];
 
 interface Answer<T> {
   data: T;
@@ -108,9 +57,9 @@ export async function remove(kind: keyof Entities, id: string): Promise<void> {
 /** Signs in: the token, and whose it is. */
 export async function signIn(role: Role, email: string, password: string, code?: string): Promise<{ token: string; id: string; name: string }> {
   const body = code ? { email, password, code } : { email, password };
-  const { token } = await json<{ token: string }>(`/api/v1/${role}/login`, { method: "POST", json: body, anonymous: true });
+  const { token } = await json<SignedIn>(`/api/v1/${role}/login`, { method: "POST", json: body, anonymous: true });
   const headers = { authorization: `Bearer ${token}` };
-  const who = await json<{ id: string; name: string }>("/api/v1/auth/", { headers, anonymous: true });
+  const who = await json<WhoAmI>("/api/v1/auth/", { headers, anonymous: true });
   return { token, id: who.id, name: who.name || email };
 }
 
