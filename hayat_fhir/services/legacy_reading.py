@@ -212,8 +212,10 @@ class LegacyReading:
             document.update({name: held[name] for name in names if name in held})
 
     def name_of(self, stored: Stored) -> str:
-        """What people call this resource."""
-        target = self._by_type[stored.type]
+        """What people call this resource; empty for one that has no name."""
+        target = self._by_type.get(stored.type)
+        if target is None:
+            return ""
         first = next(iter(target.fields))
         return str(target.to_legacy({target.main: [stored.resource or {}]}).get(first, ""))
 

@@ -225,14 +225,18 @@ class LegacyWriting:
     async def _check_references(
         self, caller: Caller, entity: Entity, mapping: DocumentMapping, document: dict[str, Any]
     ) -> dict[str, str]:
-        """What the references are called; what an id names must be there, and a record is in one's own name."""
+        """What the references are called.
+
+        What an id names must be there, and not another patient's; a record is in one's own name.
+        """
         names: dict[str, str] = {}
         for field in mapping.fields.values():
             if field.type != "id" or document.get(field.name) is None:
                 continue
             reference = f"{field.details.target}/{document[field.name]}"
             found = await self._resources.read_many([reference], lambda _: UNRESTRICTED)
-            if not found:
+            about = found[0].compartments if found else ()
+            if not found or (about and f"Patient/{document.get('patient')}" not in about):
                 raise InvalidRequest("names nothing that is here", code="not-found", expression=[field.name])
             names[reference] = self._reading.name_of(found[0])
         if entity is Entity.MEDICAL_RECORD and document.get("doctor") is not None:

@@ -223,3 +223,22 @@ def test_a_report_of_fhir_is_a_record(doctor: Person, patient: Person) -> None:
         "peDiagnosis": "CT Chest",
         "illness": "None",
     }
+
+
+def test_a_record_belongs_to_a_consultation(doctor: Person, patient: Person, other: Person) -> None:
+    """The report names its Encounter; one of another patient, or one that is not there, is refused."""
+    encounters = {}
+    for person in (patient, other):
+        virtual = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "VR"}
+        resource = {"resourceType": "Encounter", "status": "finished", "class": virtual}
+        made = doctor.fhir.post("/Encounter", json={**resource, "subject": {"reference": f"Patient/{person.id}"}})
+        encounters[person.id] = made.raise_for_status().json()["id"]
+    document = record_document(doctor.id, patient.id)
+    written = doctor.http.post("/medicalRecord/", json={**document, "consultation": encounters[patient.id]})
+    assert written.status_code == 201, written.text
+    record = written.json()["data"]
+    assert record["consultation"] == encounters[patient.id]
+    report = doctor.fhir.get(f"/DiagnosticReport?encounter=Encounter/{encounters[patient.id]}").json()
+    assert [entry["resource"]["id"] for entry in report["entry"]] == [record["_id"]]
+    for foreign in (encounters[other.id], "nowhere"):
+        assert doctor.http.post("/medicalRecord/", json={**document, "consultation": foreign}).status_code == 400

@@ -40,6 +40,7 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "specialization": st.from_regex(r"[A-Za-z0-9.\-]{1,64}", fullmatch=True),
     "doctor": st.from_regex(r"[A-Za-z0-9.\-]{1,64}", fullmatch=True),
     "patient": st.from_regex(r"[A-Za-z0-9.\-]{1,64}", fullmatch=True),
+    "consultation": st.from_regex(r"[A-Za-z0-9.\-]{1,64}", fullmatch=True),
     "date": st.datetimes(min_value=datetime(1900, 1, 1)).map(
         lambda moment: f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
     ),

@@ -39,6 +39,7 @@ const Sharing = page(() => import("./pages/sharing"), "Sharing");
 const Quarantine = page(() => import("./pages/quarantine"), "Quarantine");
 const Profile = page(() => import("./pages/account"), "Profile");
 const Report = page(() => import("./pages/report"), "Report");
+const Consultation = page(() => import("./pages/consultation"), "Consultation");
 const Call = page(() => import("./pages/call"), "Call");
 const Devices = page(() => import("./pages/device-check"), "Devices");
 const Study = page(() => import("./viewer/study"), "Study");
@@ -104,6 +105,7 @@ const router = createBrowserRouter([
           { path: "profile", element: <Profile /> },
           { path: "reports/:id", element: <For roles={clinical}><Report /></For> },
           { path: "studies/:id", element: <For roles={clinical}><Study /></For> },
+          { path: "consultations/:id", element: <For roles={clinical}><Consultation /></For> },
           { path: "calls/:id", element: <For roles={clinical}><Call /></For> },
           { path: "devices", element: <For roles={clinical}><Devices /></For> },
           { path: "doctors", element: <For roles={["patient"]}><Doctors /></For> },

@@ -119,7 +119,7 @@ function Conversation({ consultation }: { consultation: Consultation }) {
           {t("call.hangUp")}
         </Button>
       </div>
-      {role === "doctor" && <RecordDialog open={writing} close={() => setWriting(false)} patient={consultation.patient.id} />}
+      {role === "doctor" && <RecordDialog open={writing} close={() => setWriting(false)} patient={consultation.patient.id} consultation={id} />}
     </>
   );
 }

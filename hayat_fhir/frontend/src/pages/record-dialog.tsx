@@ -12,15 +12,17 @@ interface Props {
   close: () => void;
   patient: string;
   record?: MedicalRecord;
+  /** The video consultation in which it is written. */
+  consultation?: string;
 }
 
 /** Writes a medical record, or amends one. */
-export function RecordDialog({ open, close, patient, record }: Props) {
+export function RecordDialog({ open, close, patient, record, consultation }: Props) {
   const { t } = useTranslation();
   const { id: doctor } = useSignedIn();
   const queries = useQueryClient();
   const write = useMutation({
-    mutationFn: (fields: Record<string, unknown>) => save("medicalRecord", record?.id ?? null, record ? fields : { ...fields, patient, doctor }),
+    mutationFn: (fields: Record<string, unknown>) => save("medicalRecord", record?.id ?? null, record ? fields : { ...fields, patient, doctor, consultation }),
     onSuccess: async () => {
       close();
       await Promise.all(["history", "report", "record", "records"].map((key) => queries.invalidateQueries({ queryKey: [key] })));

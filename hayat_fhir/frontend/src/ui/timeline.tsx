@@ -128,7 +128,7 @@ function Entries({ entries }: { entries: Entry[] }) {
 function TimelineEntry({ entry, date }: { entry: Entry; date: string }) {
   const { t } = useTranslation();
   const { icon: Icon, tone } = looks[entry.kind];
-  const target = entry.kind === "report" ? `/app/reports/${entry.id}` : entry.kind === "study" ? `/app/studies/${entry.id}` : null;
+  const target = entry.kind === "report" ? `/app/reports/${entry.id}` : entry.kind === "study" ? `/app/studies/${entry.id}` : `/app/consultations/${entry.id}`;
   const title = entry.title || t(`timeline.${entry.kind}`);
   return (
     <li className="relative">
