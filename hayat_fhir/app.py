@@ -47,6 +47,7 @@ from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.legacy_reading import LegacyReading
 from hayat_fhir.services.legacy_writing import LegacyWriting
 from hayat_fhir.services.notifications import Notifications
+from hayat_fhir.services.outbox import StaffOutbox
 from hayat_fhir.services.partnership import PartnerDoors, Partnership
 from hayat_fhir.services.password_hashing import PasswordHashing
 from hayat_fhir.services.people import People
@@ -119,6 +120,7 @@ class Site:
     imaging_processes: ImagingProcesses
     registration: Registration
     partnership: Partnership
+    staff_outbox: StaffOutbox
     sign_in: SignIn
     credentials: Credentials
     legacy_reading: LegacyReading
@@ -301,6 +303,7 @@ def _built(
             settings.own_patient_id_system,
         ),
         registration=registration,
+        staff_outbox=StaffOutbox(outbox, policy, auditing),
         partnership=Partnership(
             registration, partners, policy, auditing, PartnerDoors(client, PartnerVerification(settings.ae_title))
         ),

@@ -59,6 +59,7 @@ def web_application(site: Site) -> Application:
         emergencies=site.emergencies,
         quarantine=site.quarantine,
         partnership=site.partnership,
+        outbox=site.staff_outbox,
         ready=ready,
         figures=SiteFigures(site.database).read,
     )

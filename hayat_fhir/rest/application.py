@@ -29,6 +29,7 @@ from hayat_fhir.rest.messages import Answer, Application, Request
 from hayat_fhir.rest.metrics import Metrics
 from hayat_fhir.rest.oauth import TokenEndpoint
 from hayat_fhir.rest.operations import PatientEverything, PatientShare
+from hayat_fhir.rest.outbox import OutboxOperation
 from hayat_fhir.rest.pages import Pages
 from hayat_fhir.rest.partners import PartnerOperations
 from hayat_fhir.rest.quarantine import QuarantineOperation
@@ -47,6 +48,7 @@ from hayat_fhir.services.emergency import Emergencies
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
 from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.outbox import StaffOutbox
 from hayat_fhir.services.partnership import Partnership
 from hayat_fhir.services.quarantine import Quarantine
 from hayat_fhir.services.searching import Searching
@@ -69,6 +71,7 @@ class Services:
     emergencies: Emergencies
     quarantine: Quarantine
     partnership: Partnership
+    outbox: StaffOutbox
     ready: Ready
     figures: ReadFigures
 
@@ -141,6 +144,7 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
             {"GET": Action("$quarantine", quarantine.list), "POST": Action("$quarantine", quarantine.resolve)},
         ),
         *PartnerOperations(services.partnership).routes(),
+        *OutboxOperation(services.outbox, base_url).routes(),
         Route("", {"POST": Action("transaction+batch", System(services.bundles).process)}),
         Route("{type}", {"GET": Action("search-type", types.search), "POST": Action("create", types.create)}),
         Route("{type}/_search", {"POST": Action("search-type", types.search_form)}),

@@ -13,7 +13,13 @@ from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
 from hayat_fhir.store.outbox import Job
 
-_TASK_STATUS = {"waiting": "requested", "running": "in-progress", "done": "completed", "failed": "failed"}
+_TASK_STATUS = {
+    "waiting": "requested",
+    "running": "in-progress",
+    "done": "completed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
 """A job's state to http://hl7.org/fhir/R4/valueset-task-status.html"""
 
 

@@ -62,6 +62,7 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "operation-everything": _operation("everything"),
         "operation-share": _operation("share"),
         "operation-quarantine": _operation("quarantine"),
+        "operation-outbox": _operation("outbox"),
         "operation-partners": _operation("partners"),
         "operation-partner": _operation("partner"),
         "operation-test-connection": _operation("test-connection"),

@@ -59,6 +59,7 @@ _SITE_INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("kind", 1), ("key", 1)], unique=True, partialFilterExpression={"unfinished": True}),
         IndexModel("due", partialFilterExpression={"unfinished": True}),
         IndexModel("created"),
+        IndexModel([("status", 1), ("created", -1)]),
     ],
     "partners": [
         IndexModel("client_id", unique=True),

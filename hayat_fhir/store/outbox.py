@@ -17,14 +17,14 @@ from uuid import uuid4
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from hayat_fhir.errors import Unavailable
+from hayat_fhir.errors import Conflict, Unavailable
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.documents import now
 from hayat_fhir.store.faults import answered
 
 LEASE = timedelta(seconds=30)
 
-Status = Literal["waiting", "running", "done", "failed"]
+Status = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +174,44 @@ class Outbox:
         """
         return await self._settle(job, {"status": "failed", "error": error}, finish=True)
 
+    async def resume(self, id: str) -> Job | None:
+        """Have a job run at once that waits, failed or was cancelled; its attempts are counted from anew.
+
+        None if there is no such job, or it is running or done.
+
+        Raises:
+            Conflict: The same is in the outbox already, asked for later.
+            Unavailable: MongoDB does not answer.
+        """
+        moment = now()
+        values = {"status": "waiting", "due": moment, "updated": moment, "attempts": 0, "unfinished": True}
+        with answered():
+            try:
+                row = await self._rows.find_one_and_update(
+                    {"_id": id, "status": {"$in": ["waiting", "failed", "cancelled"]}},
+                    {"$set": values},
+                    return_document=ReturnDocument.AFTER,
+                )
+            except DuplicateKeyError as error:
+                raise Conflict("the same is in the outbox already", code="duplicate") from error
+        return None if row is None else _job(row)
+
+    async def cancel(self, id: str) -> Job | None:
+        """End an unfinished job; a worker that is at it finds it is not held any more.
+
+        None if there is no such job, or it has come to its end.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            row = await self._rows.find_one_and_update(
+                {"_id": id, "unfinished": True},
+                {"$set": {"status": "cancelled", "updated": now()}, "$unset": {"unfinished": True, "again": True}},
+                return_document=ReturnDocument.AFTER,
+            )
+        return None if row is None else _job(row)
+
     async def get(self, id: str) -> Job | None:
         """The job with this id, or None.
 
@@ -184,13 +222,16 @@ class Outbox:
             row = await self._rows.find_one({"_id": id})
         return None if row is None else _job(row)
 
-    async def list(self, status: Status | None = None, kind: str | None = None, limit: int = 100) -> list[Job]:
-        """The latest jobs, newest first.
+    async def list(
+        self, status: Status | None = None, kind: str | None = None, limit: int = 100, before: datetime | None = None
+    ) -> list[Job]:
+        """The latest jobs, newest first; those made before this moment.
 
         Raises:
             Unavailable: MongoDB does not answer.
         """
-        criteria = {name: value for name, value in (("status", status), ("kind", kind)) if value is not None}
+        wanted = (("status", status), ("kind", kind), ("created", before and {"$lt": before}))
+        criteria = {name: value for name, value in wanted if value is not None}
         with answered():
             rows = await self._rows.find(criteria).sort("created", -1).limit(limit).to_list(limit)
         return [_job(row) for row in rows]

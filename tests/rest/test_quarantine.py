@@ -36,4 +36,4 @@ async def test_the_quarantine_is_for_the_staff(
 async def test_the_statement_promises_it(staff: httpx.AsyncClient) -> None:
     """The CapabilityStatement lists it among the operations on the system."""
     rest = (await staff.get("/metadata")).json()["rest"][0]
-    assert [one["name"] for one in rest["operation"]] == ["quarantine"]
+    assert "quarantine" in [one["name"] for one in rest["operation"]]
