@@ -26,7 +26,7 @@ _PAGES = {
     "doctor": ["/app", "chart", "chart?tab=problems", "chart?tab=measurements", "report", "study", "/app/records"],
     "staff": [
         *("/app", "/app/manage/patient", "/app/manage/doctor", "/app/manage/staff", "/app/manage/specialization"),
-        *("/app/quarantine", "/app/partners", "/app/audit", "/app/profile"),
+        *("/app/quarantine", "/app/outbox", "/app/partners", "/app/audit", "/app/profile"),
     ],
 }
 

@@ -33,7 +33,8 @@ const Chart = page(doctor, "Chart");
 const Records = page(doctor, "Records");
 const Overview = page(staff, "Overview");
 const Manage = page(staff, "Manage");
-const Partners = page(staff, "Partners");
+const Partners = page(() => import("./pages/partners"), "Partners");
+const Outbox = page(() => import("./pages/outbox"), "Outbox");
 const Audit = page(staff, "Audit");
 const Sharing = page(() => import("./pages/sharing"), "Sharing");
 const Quarantine = page(() => import("./pages/quarantine"), "Quarantine");
@@ -115,6 +116,7 @@ const router = createBrowserRouter([
           { path: "records", element: <For roles={["doctor"]}><Records /></For> },
           { path: "manage/:kind", element: <For roles={["staff"]}><Manage /></For> },
           { path: "partners", element: <For roles={["staff"]}><Partners /></For> },
+          { path: "outbox", element: <For roles={["staff"]}><Outbox /></For> },
           { path: "quarantine", element: <For roles={["staff"]}><Quarantine /></For> },
           { path: "audit", element: <For roles={["staff"]}><Audit /></For> },
           { path: "*", element: <Missing /> },

@@ -11,7 +11,7 @@ import { Failure, Loaded } from "../ui/states";
 
 /** Hospitals that a history can be sent to: those with a FHIR endpoint. */
 export async function partners(signal: AbortSignal): Promise<{ organization: Organization; endpoint: Endpoint }[]> {
-  const found = await search<Endpoint>("Endpoint", { "connection-type": "hl7-fhir-rest", _include: "Endpoint:organization", _count: 200 }, signal);
+  const found = await search<Endpoint>("Endpoint", { "connection-type": "hl7-fhir-rest", status: "active", _include: "Endpoint:organization", _count: 200 }, signal);
   const organizations = new Map(found.included.map((one) => [one.id, one as Organization]));
   return found.resources.flatMap((endpoint) => {
     const organization = organizations.get(idOf(endpoint.managingOrganization));
@@ -72,7 +72,7 @@ function Progress({ patient, job }: { patient: string; job: string }) {
   const query = useQuery({
     queryKey: ["share", job],
     queryFn: ({ signal }) => json<Task>(`/fhir/Patient/${patient}/$share?job=${encodeURIComponent(job)}`, { signal }),
-    refetchInterval: (state) => (state.state.data?.status === "completed" || state.state.data?.status === "failed" ? false : 1500),
+    refetchInterval: (state) => (state.state.data?.status === "completed" || state.state.data?.status === "failed" || state.state.data?.status === "cancelled" ? false : 1500),
   });
   const status = query.data?.status ?? "requested";
   const count = (name: string) => query.data?.output?.find((one) => one.type.text === name)?.valueInteger ?? 0;

@@ -3,7 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useParams } from "react-router";
 import type { AuditEvent, Patient, Practitioner } from "fhir/r4";
-import { ArrowDown, ArrowUp, Handshake, PencilLine, Plus, ScrollText, Search, Trash2 } from "lucide-react";
+import { ArrowDown, ArrowUp, PencilLine, Plus, ScrollText, Search, Trash2 } from "lucide-react";
 import { type Page, page, requestor, search } from "../fhir";
 import { useFormat } from "../format";
 import { type Entities, list, photoPath, remove, save } from "../legacy";
@@ -303,38 +303,6 @@ function RemoveDialog({ kind, row, name, close }: { kind: Kind; row: Row | null;
         </Button>
       </div>
     </Dialog>
-  );
-}
-
-export function Partners() {
-  const { t } = useTranslation();
-  const query = useQuery({ queryKey: ["partners"], queryFn: ({ signal }) => partners(signal) });
-  return (
-    <>
-      <Heading title={t("partners.title")} />
-      <p className="mb-6 max-w-2xl text-muted">{t("partners.text")}</p>
-      <Loaded query={query}>
-        {(all) =>
-          all.length === 0 ? (
-            <Empty title={t("partners.none")} icon={<Handshake className="size-6" />} />
-          ) : (
-            <ul className="grid gap-4 md:grid-cols-2">
-              {all.map(({ organization, endpoint }) => (
-                <li key={endpoint.id} className="card flex flex-col gap-2 p-5">
-                  <div className="flex items-center justify-between gap-3">
-                    <h2>{organization.name}</h2>
-                    <Badge tone={endpoint.status === "active" ? "brand" : "warn"}>{t(`partners.${endpoint.status}`, { defaultValue: endpoint.status })}</Badge>
-                  </div>
-                  <p className="text-sm break-all text-muted" dir="ltr">
-                    {endpoint.address}
-                  </p>
-                </li>
-              ))}
-            </ul>
-          )
-        }
-      </Loaded>
-    </>
   );
 }
 

@@ -3,7 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useQueryClient } from "@tanstack/react-query";
 import { NavLink, Outlet, useLocation } from "react-router";
 import clsx from "clsx";
-import { Activity, ClipboardList, Eye, Handshake, HeartPulse, Inbox, Languages, LogOut, Moon, ScrollText, ShieldCheck, Stethoscope, Sun, UserCog, UserRound, UsersRound } from "lucide-react";
+import { Activity, ClipboardList, Eye, Handshake, HeartPulse, Inbox, Languages, LogOut, Moon, ScrollText, Send, ShieldCheck, Stethoscope, Sun, UserCog, UserRound, UsersRound } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 import logo from "../logo.svg";
 import { type Language, languages, setLanguage, setTheme, useTheme } from "../preferences";
@@ -35,6 +35,7 @@ const navigation: Record<Role, Item[]> = {
     ["/app/manage/staff", "nav.staff", UserCog],
     ["/app/manage/specialization", "nav.specializations", ClipboardList],
     ["/app/quarantine", "nav.quarantine", Inbox],
+    ["/app/outbox", "nav.outbox", Send],
     ["/app/partners", "nav.partners", Handshake],
     ["/app/audit", "nav.audit", ScrollText],
   ],
