@@ -60,10 +60,12 @@ from hayat_fhir.services.registration import Registration
 from hayat_fhir.services.retrieval import Retrieval
 from hayat_fhir.services.searching import Searching
 from hayat_fhir.services.sign_in import SignIn
+from hayat_fhir.services.statistics import Dashboard
 from hayat_fhir.services.storing import Storing
 from hayat_fhir.services.transactions import Transactions
 from hayat_fhir.settings import Settings
 from hayat_fhir.store.accounts import Accounts
+from hayat_fhir.store.arrivals import Arrivals
 from hayat_fhir.store.assertions import Assertions
 from hayat_fhir.store.audit_events import AuditLog
 from hayat_fhir.store.blobs import Blobs
@@ -83,6 +85,7 @@ from hayat_fhir.store.photos import Photos
 from hayat_fhir.store.presence import PresenceRows
 from hayat_fhir.store.procedure_steps import ProcedureSteps
 from hayat_fhir.store.resources import Resources
+from hayat_fhir.store.statistics import Statistics
 from hayat_fhir.store.throttles import Throttles
 from hayat_fhir.store.tickets import Tickets
 
@@ -121,6 +124,7 @@ class Site:
     registration: Registration
     partnership: Partnership
     staff_outbox: StaffOutbox
+    dashboard: Dashboard
     sign_in: SignIn
     credentials: Credentials
     legacy_reading: LegacyReading
@@ -304,6 +308,7 @@ def _built(
         ),
         registration=registration,
         staff_outbox=StaffOutbox(outbox, policy, auditing),
+        dashboard=Dashboard(Statistics(database), Arrivals(database), blobs.disk, policy, auditing),
         partnership=Partnership(
             registration, partners, policy, auditing, PartnerDoors(client, PartnerVerification(settings.ae_title))
         ),

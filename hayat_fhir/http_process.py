@@ -60,6 +60,7 @@ def web_application(site: Site) -> Application:
         quarantine=site.quarantine,
         partnership=site.partnership,
         outbox=site.staff_outbox,
+        dashboard=site.dashboard,
         ready=ready,
         figures=SiteFigures(site.database).read,
     )

@@ -19,6 +19,7 @@ from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.projection import Projection
 from hayat_fhir.services.quarantine import Quarantine
 from hayat_fhir.services.rejection import RejectionNotes
+from hayat_fhir.store.arrivals import Arrivals
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
@@ -65,6 +66,7 @@ def imaging_services(
         conditional,
         builder,
         ImagingStudyRows(database),
+        Arrivals(database),
         settings.study_quiet_seconds,
     )
     return ImagingServices(projection, Quarantine(rows, instances, blobs, policy, auditing))

@@ -37,6 +37,7 @@ from hayat_fhir.rest.refusals import fault, refused
 from hayat_fhir.rest.routes import Action, Route, Routes
 from hayat_fhir.rest.sharing import PatientSharing
 from hayat_fhir.rest.smart import smart_configuration
+from hayat_fhir.rest.statistics import StatisticsOperations
 from hayat_fhir.rest.system import System
 from hayat_fhir.rest.types import Types
 from hayat_fhir.search.parameters import SearchParameters
@@ -52,6 +53,7 @@ from hayat_fhir.services.outbox import StaffOutbox
 from hayat_fhir.services.partnership import Partnership
 from hayat_fhir.services.quarantine import Quarantine
 from hayat_fhir.services.searching import Searching
+from hayat_fhir.services.statistics import Dashboard
 
 _PUBLIC = ((b"cache-control", b"public, max-age=300"),)
 
@@ -72,6 +74,7 @@ class Services:
     quarantine: Quarantine
     partnership: Partnership
     outbox: StaffOutbox
+    dashboard: Dashboard
     ready: Ready
     figures: ReadFigures
 
@@ -145,6 +148,7 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
         ),
         *PartnerOperations(services.partnership).routes(),
         *OutboxOperation(services.outbox, base_url).routes(),
+        *StatisticsOperations(services.dashboard).routes(),
         Route("", {"POST": Action("transaction+batch", System(services.bundles).process)}),
         Route("{type}", {"GET": Action("search-type", types.search), "POST": Action("create", types.create)}),
         Route("{type}/_search", {"POST": Action("search-type", types.search_form)}),

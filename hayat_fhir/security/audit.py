@@ -62,6 +62,8 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "operation-everything": _operation("everything"),
         "operation-share": _operation("share"),
         "operation-quarantine": _operation("quarantine"),
+        "operation-statistics": _operation("statistics"),
+        "operation-arrivals": _operation("arrivals"),
         "operation-outbox": _operation("outbox"),
         "operation-partners": _operation("partners"),
         "operation-partner": _operation("partner"),

@@ -10,6 +10,7 @@ from hayat_fhir.dicom.information_model import LEVEL_OF, Level
 from hayat_fhir.dicom.matching import normal_values
 from hayat_fhir.dicom.tags import keyword_of, tag_of
 from hayat_fhir.security.policy import is_restricted
+from hayat_fhir.store.arrivals import Arrival
 from hayat_fhir.store.documents import source_mark
 from hayat_fhir.store.imaging_studies import ANYBODY, ImagingStudyRow, Series
 from hayat_fhir.store.instances import Instance
@@ -36,6 +37,21 @@ def imaging_study_row(instances: Sequence[Instance], stored: Stored) -> ImagingS
         match=match,
         attributes=attributes,
         series=series,
+    )
+
+
+def arrival(instances: Sequence[Instance], row: ImagingStudyRow, patient: str) -> Arrival:
+    """How far these instances of a study, which is this row and this Patient's, have arrived."""
+    return Arrival(
+        study=row.uid,
+        first=min(one.received for one in instances),
+        last=max(one.received for one in instances),
+        imaging_study=row.imaging_study,
+        patient=patient,
+        sender=instances[0].peer,
+        modalities=tuple(row.match["ModalitiesInStudy"]),
+        instances=len(instances),
+        bytes=sum(one.size for one in instances),
     )
 
 

@@ -19,10 +19,11 @@ from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.documents import Documents
 from hayat_fhir.services.imaging_documents import ImagingDocuments, identifier_criteria
-from hayat_fhir.services.imaging_rows import imaging_study_row
+from hayat_fhir.services.imaging_rows import arrival, imaging_study_row
 from hayat_fhir.services.imaging_study import STUDY_SYSTEM, ImagingStudies
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.rejection import RejectionNotes
+from hayat_fhir.store.arrivals import Arrivals
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.instances import Instance, Instances
 from hayat_fhir.store.quarantine import DEMOGRAPHICS, WITHHELD, QuarantineRows
@@ -49,8 +50,10 @@ class Projection:
         conditional: Conditional,
         builder: ImagingStudies,
         rows: ImagingStudyRows,
+        arrivals: Arrivals,
         quiet_seconds: float,
     ) -> None:
+        self._arrivals = arrivals
         self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.imaging")
         self._instances = instances
         self._quarantine = quarantine
@@ -129,7 +132,9 @@ class Projection:
             except Conflict:
                 continue
             await self._imaging_documents.project(instances, stored)
-            await self._rows.put(imaging_study_row(instances, stored))
+            row = imaging_study_row(instances, stored)
+            await self._rows.put(row)
+            await self._arrivals.put(arrival(instances, row, subject))
             await self._instances.projected(instances, stored.id)
             return stored
         raise Conflict("others kept changing the same imaging study")

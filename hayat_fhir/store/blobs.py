@@ -135,15 +135,23 @@ class Blobs:
         for path in self._root.glob(f"[0-9]*/*/*/*/*{_SUFFIX}"):
             yield str(path.relative_to(self._root))
 
-    def free_bytes(self) -> int:
-        """What the file system still has for us, the reserve included.
+    def disk(self) -> tuple[int, int]:
+        """Bytes of the disk that the files are on, and those of it that are free for us.
 
         Raises:
             Unavailable: The disk fails.
         """
         with _disk():
             found = os.statvfs(self._root)
-        return found.f_bavail * found.f_frsize
+        return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+
+    def free_bytes(self) -> int:
+        """What the file system still has for us, the reserve included.
+
+        Raises:
+            Unavailable: The disk fails.
+        """
+        return self.disk()[1]
 
     def _check_space(self) -> None:
         if self.free_bytes() < self._reserve:

@@ -41,10 +41,12 @@ _NOT_FOR_AUDIT = frozenset({"strings", "low", "high"})
 
 _SITE_INDEXES: dict[str, list[IndexModel]] = {
     "accounts": [IndexModel("email", unique=True), IndexModel("reference")],
+    "arrivals": [IndexModel("first"), IndexModel("last")],
     "assertions": [IndexModel("expires", expireAfterSeconds=60)],
     "ended_tokens": [IndexModel("expires", expireAfterSeconds=60)],
     "consultations": [
         IndexModel([("accounts", 1), ("created", -1)]),
+        IndexModel("created"),
         IndexModel("doctor.account", unique=True, partialFilterExpression={"open": True}),
         IndexModel("patient.account", unique=True, partialFilterExpression={"open": True}),
     ],
