@@ -4,13 +4,21 @@ import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
 import { en } from "./locales/en";
 
-export const languages = { en: "English", ar: "العربية" } as const;
-export type Language = keyof typeof languages;
-export type Theme = "light" | "dark";
+type Texts = Record<string, string>;
 
-const loaders: Record<Exclude<Language, "en">, () => Promise<{ default: Record<string, string> }>> = {
-  ar: () => import("./locales/ar"),
-};
+/** A language is one file: what is in the folder is offered, under the name that it has for itself. */
+const loaders = Object.fromEntries(
+  Object.entries(import.meta.glob<{ default: Texts }>(["./locales/*.ts", "!./locales/en.ts", "!./locales/*.test.ts"])).map(([path, load]) => [path.slice("./locales/".length, -".ts".length), load]),
+);
+
+function ownName(code: string): string {
+  const name = new Intl.DisplayNames([code], { type: "language" }).of(code) ?? code;
+  return name.charAt(0).toLocaleUpperCase(code) + name.slice(1);
+}
+
+export type Language = string;
+export const languages: Record<Language, string> = Object.fromEntries(["en", ...Object.keys(loaders)].map((code) => [code, ownName(code)]));
+export type Theme = "light" | "dark";
 
 const listeners = new Set<() => void>();
 let theme: Theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
@@ -32,8 +40,9 @@ export function useTheme(): Theme {
 }
 
 export async function setLanguage(language: Language): Promise<void> {
-  if (language !== "en" && !i18next.hasResourceBundle(language, "translation")) {
-    i18next.addResourceBundle(language, "translation", (await loaders[language]()).default);
+  const load = loaders[language];
+  if (load && !i18next.hasResourceBundle(language, "translation")) {
+    i18next.addResourceBundle(language, "translation", (await load()).default);
   }
   await i18next.changeLanguage(language);
   document.documentElement.lang = language;

@@ -1,4 +1,4 @@
-/** English. A further language is a file like `ar.ts` and a line in `preferences.ts`. */
+/** English. A further language is a file like `ar.ts`; a test says what it lacks. */
 export const en: Record<string, string> = {
   again: "Try again",
   all: "All",
