@@ -17,6 +17,8 @@ from hayat_fhir.search.entries import OF_MANY_PATIENTS, IndexEntries, key
 from hayat_fhir.search.parameters import Path, SearchParameter, SearchParameters
 
 _PRESENT = "\x1e"
+_SECURITY_CONTEXT = Path(("securityContext",), "Reference", target="Patient")
+"""What puts a Binary into a compartment, by no search parameter: https://hl7.org/fhir/R4/binary.html#security"""
 _PRESENCE = frozenset({"token", "reference", "uri"})
 _BY_SERVER = frozenset({"_id", "_lastUpdated"})
 """Parameters that the store answers from the document itself."""
@@ -109,7 +111,7 @@ class Indexer:
             by_name,
             self._parameters.principal_date(type),
             about.paths if about is not None and about.type == "reference" else (),
-            tuple(path for parameter in compartment for path in parameter.paths),
+            (_SECURITY_CONTEXT,) if type == "Binary" else tuple(path for one in compartment for path in one.paths),
         )
 
     def _patients(self, resource: Mapping[str, Any], id: str, paths: Sequence[Path]) -> Iterator[str]:

@@ -34,6 +34,9 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from hayat_fhir.app import Site
+from hayat_fhir.errors import NotFound
+from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.security.scopes import EVERYTHING
 from hayat_fhir.services.ingest import Ingest, Taken
 from hayat_fhir.services.quarantine import Decision, Resolution
 from hayat_fhir.store.partners import Partner
@@ -204,6 +207,13 @@ async def test_an_encapsulated_pdf(site: Site, peer: Partner, ingest: Ingest) ->
     (binary,) = await found(site, "Binary")
     assert attachment["url"] == f"Binary/{binary['id']}"
     assert b64decode(binary["data"]) == content[:-1]
+    subject = binary["securityContext"]["reference"]
+    own = frozenset({subject.removeprefix("Patient/")})
+    patient = Caller(Role.PATIENT, "own", subject, patients=own, scopes=EVERYTHING["patient"])
+    assert (await site.interactions.read(patient, "Binary", binary["id"])).resource == binary
+    stranger = Caller(Role.PATIENT, "p", "Patient/p", patients=frozenset({"p"}), scopes=EVERYTHING["patient"])
+    with pytest.raises(NotFound):
+        await site.interactions.read(stranger, "Binary", binary["id"])
 
 
 async def test_a_selection(site: Site, peer: Partner, ingest: Ingest) -> None:
