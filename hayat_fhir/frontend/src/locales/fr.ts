@@ -262,7 +262,6 @@ const fr: Record<string, string> = {
   "field.salary": "Salaire",
   "field.detail": "Détail",
   "partners.title": "Hôpitaux partenaires",
-  "partners.text": "Hôpitaux avec lesquels les historiques peuvent être partagés. Ils sont enregistrés sur le serveur, avec leurs clés.",
   "partners.none": "Aucun hôpital partenaire n’est enregistré",
   "partners.active": "Actif",
   "audit.who": "Qui",
