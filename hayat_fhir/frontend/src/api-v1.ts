@@ -437,6 +437,7 @@ export interface components {
             };
             /** Format: date-time */
             date?: string;
+            consultation?: string;
             history?: string;
             peDiagnosis?: string;
             illness?: string;
@@ -448,6 +449,7 @@ export interface components {
             patient: string;
             /** Format: date-time */
             date?: string;
+            consultation?: string;
             history: string;
             peDiagnosis: string;
             illness?: string;
@@ -459,6 +461,7 @@ export interface components {
             patient?: string;
             /** Format: date-time */
             date?: string;
+            consultation?: string;
             history?: string;
             peDiagnosis?: string;
             illness?: string;
