@@ -30,9 +30,7 @@ def consent(patient: str, partner: str, status: str) -> dict[str, Any]:
 async def test_a_queued_share_is_stopped_by_withdrawal(site: Site) -> None:
     """The job fails for good and says why; the refused disclosure is audited; asked again, it is refused at once."""
     patient = (await site.interactions.create(WORKER, "Patient", {"resourceType": "Patient"})).stored.id
-    partner = await site.registration.partner(
-        PartnerDetails("Partner", jwks={"keys": []}, fhir_url="http://127.0.0.1:9/fhir")
-    )
+    partner = await site.registration.partner(PartnerDetails("Partner", fhir_url="http://127.0.0.1:9/fhir"))
     job = await site.exchange.share(WORKER, patient, partner.id)
     await site.interactions.create(WORKER, "Consent", consent(patient, partner.id, "inactive"))
     ended = await _run(site, job)

@@ -84,7 +84,7 @@ def test_a_long_history_goes_in_several_bundles() -> None:
 
 async def test_a_partner_links_to_the_sites_own_patient(site: Site) -> None:
     """Its identifiers are added, nothing else of the patient changes, a Provenance names it; twice changes nothing."""
-    partner = await site.registration.partner(PartnerDetails(name="Hospital A", fhir_url=BASE, jwks={"keys": []}))
+    partner = await site.registration.partner(PartnerDetails(name="Hospital A", fhir_url=BASE))
     caller = Caller(
         Role.PARTNER,
         partner.id,
