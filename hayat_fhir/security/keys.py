@@ -4,9 +4,9 @@ One file in a directory of its own, both for their owner only. Several keys may 
 all verify until their time is over, so that a key can be replaced while tokens of the old one are still good. Running
 processes see a new key at once.
 
-Assertions are signed with joserfc directly: what authlib's ``PrivateKeyJWT`` signs lives an hour, unless told
-otherwise in every call, where SMART allows five minutes; and its client session would fetch the token by itself,
-past the limits that the door sets on what it reads from a partner.
+Client assertions are authlib's ``private_key_jwt``, told the five minutes that SMART allows where it would take an
+hour. Its client session is not used: it would fetch the token by itself, past the limits that the door sets on what it
+reads from a partner.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_bytes, token_urlsafe
+from secrets import token_bytes
 from typing import Any
 
 import orjson
+from authlib.oauth2.rfc7523.assertion import private_key_jwt_sign
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
@@ -129,18 +129,17 @@ class SiteKeys:
 
         https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html
         """
-        issued = int(time.time() if now is None else now)
-        claims = {
-            "iss": client_id,
-            "sub": client_id,
-            "aud": audience,
-            "iat": issued,
-            "exp": issued + _ASSERTION_SECONDS,
-            "jti": token_urlsafe(24),
-        }
         signing = self.signing
-        header = {"alg": ALGORITHM, "typ": "JWT", "kid": signing.kid}
-        return jwt.encode(header, claims, signing, algorithms=[ALGORITHM])
+        assertion: str = private_key_jwt_sign(
+            signing,
+            client_id,
+            audience,
+            ALGORITHM,
+            issued_at=int(time.time() if now is None else now),
+            expires_in=_ASSERTION_SECONDS,
+            header={"typ": "JWT", "kid": signing.kid},
+        )
+        return assertion
 
     def _current(self) -> _Loaded:
         """What stands in the file; what was read before stays good while the file is away or broken."""
