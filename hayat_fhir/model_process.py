@@ -31,8 +31,7 @@ from hayat_fhir.fhir.validation import model_issues
 FEWEST = 64
 """Resources of a Bundle that is worth the way to another process."""
 _CHUNK = 48
-MOST = 2
-"""Processes of one server; a machine of few cores has fewer."""
+_MOST = 2
 _IDLE = 60.0
 """Seconds without a large Bundle after which the processes end."""
 _LENGTH = struct.Struct(">I")
@@ -74,16 +73,21 @@ class _Child:
             self.process.kill()
 
 
+def processes_on(cores: int) -> int:
+    """How many processes a server has for models: not more than leave a core to the server; none on one core."""
+    return min(_MOST, cores - 1)
+
+
 class ModelProcesses:
     """Checks resources against the models in processes of its own. Belongs to one event loop.
 
-    ``number`` of processes: by default as many as leave a core to the server, and not more than ``MOST``; none on a
-    machine of one core. They end after ``idle`` seconds without a large Bundle.
+    ``number`` of processes: by default what this machine's cores are good for. They end after ``idle`` seconds without
+    a large Bundle.
     """
 
     def __init__(self, number: int | None = None, idle: float = _IDLE) -> None:
         self._idle = idle
-        self._number = min(MOST, (os.cpu_count() or 1) - 1) if number is None else number
+        self._number = processes_on(os.cpu_count() or 1) if number is None else number
         self._children: list[_Child] = []
         self._starting: asyncio.Task[None] | None = None
         self._under_way = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import httpx
 
 from hayat_fhir.demonstration_site import Site
-from hayat_fhir.model_process import MOST
+from hayat_fhir.model_process import processes_on
 from tests.benchmarks.figures import BenchmarkFailed, Finding, Target, spread
 from tests.benchmarks.processes import answer, cpu_seconds, program
 from tests.benchmarks.run import Run
@@ -117,7 +118,7 @@ def _start_model_processes(client: httpx.Client, site: Site, bundle: BundleFile)
     before = len(processes(site).own)
     _send(client, bundle)
     deadline = time.monotonic() + _PATIENCE
-    while len(processes(site).own) < before + MOST:
+    while len(processes(site).own) < before + processes_on(os.cpu_count() or 1):
         if time.monotonic() > deadline:
             raise BenchmarkFailed("the server has started no processes for models")
         time.sleep(0.1)
