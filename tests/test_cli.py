@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,6 +81,34 @@ def test_check_finds_everything_sound(tmp_path: Path) -> None:
     done = hayat(environment(tmp_path), "check")
     assert (done.returncode, done.stdout) == (0, "settings, definitions and mappings are sound\n")
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "place"),
+    [
+        ("api-v1/patient.toml", 'path = "birthDate"', 'path = "birthday"', "field birthdate: path"),
+        ("api-v1/patient.toml", 'transform = "human_name"', 'transform = "eval"', "field[0].transform"),
+        ("api-v1/staff.toml", 'codes = "legacy_gender"', 'codes = "none"', "codes"),
+        ("codes/legacy_gender.toml", "code", "cdoe", "Male"),
+        ("api-v1/doctor.toml", "[[field]]", "[[field]", "doctor.toml"),
+    ],
+)
+def test_check_names_a_mistake_in_a_mapping(tmp_path: Path, file: str, old: str, new: str, place: str) -> None:
+    """What a hospital edits wrongly is told by file and key, and would stop the start."""
+    root = Path(__file__).parents[1]
+    for folder in ("hayat_fhir", "mappings", "conformance"):
+        shutil.copytree(root / folder, tmp_path / folder, ignore=shutil.ignore_patterns("frontend", "__pycache__"))
+    edited = tmp_path / "mappings" / file
+    text = edited.read_text()
+    assert old in text
+    edited.write_text(text.replace(old, new, 1))
+    command = [sys.executable, "-m", "hayat_fhir", "check"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("hayat: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert Path(file).name in done.stderr
+    assert place in done.stderr
 
 
 def test_check_refuses_an_unknown_setting(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ Each type and backbone element becomes a plan when it is first met, so that a pr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hayat_fhir.fhir.primitives import CHECKS, Check
@@ -72,6 +72,16 @@ class Plans:
             return self.plan(slot.target)
         type = value.get("resourceType")
         return self.plan(type) if isinstance(type, str) and type in self.resource_types else None
+
+    def has(self, type: str, steps: Sequence[tuple[str, bool]]) -> bool:
+        """Whether these names lead to an element of a type, each of them an array (True) or not as it says."""
+        plan: Plan | None = self.plan(type)
+        for name, many in steps:
+            slot = plan.slots.get(name) if plan is not None else None
+            if slot is None or slot.many != many:
+                return False
+            plan = None if slot.check is not None or slot.target == ANY_RESOURCE else self.plan(slot.target)
+        return True
 
     def _made(self, path: str) -> Plan:
         slots: dict[str, Slot] = {}

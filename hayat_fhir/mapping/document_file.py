@@ -116,6 +116,9 @@ def _field(place: str, row: Mapping[str, Any], parts: Mapping[str, Part], codes:
     table = row.get("codes")
     if table is not None and table not in codes:
         raise ConfigurationError(f"{place}.codes: there is no mappings/codes/{table}.toml")
+    for key, code in codes[table].items() if table else ():
+        if "code" not in code:
+            raise ConfigurationError(f"mappings/codes/{table}.toml: {key}.code: is missing")
     details = Details(codes[table] if table else {}, row.get("target", ""))
     enum = tuple(row.get("enum", ())) or tuple(details.codes)
     if details.codes and not set(enum) <= set(details.codes):

@@ -251,6 +251,56 @@ def test_a_mistake_is_named(change: dict[str, Any], place: str) -> None:
     assert place in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("part", "path", "place"),
+    [
+        ("patient", "nmae[0]", "field name: path"),
+        ("patient", "name", "field name: path"),
+        ("patient", "name[0].family[0]", "field name: path"),
+        ("patient", "name[0].family.text", "field name: path"),
+        ("allergy", "name[0]", "field name: path"),
+    ],
+)
+def test_an_element_must_be_there(part: str, path: str, place: str) -> None:
+    """A field that stands where R4 has no element, or no array, stops the start: what it wrote would be no FHIR."""
+    mappings = copy.deepcopy(_LOADED.mappings)
+    mappings["api-v1/patient"]["field"][0] = {"name": "name", "part": part, "path": path}
+    with pytest.raises(ConfigurationError, match=r"mappings/api-v1/patient\.toml: ") as caught:
+        check_definitions(replace(_LOADED, mappings=mappings))
+    assert place in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "place"),
+    [
+        ("male", "Male: "),
+        ({}, "Male: "),
+        ({"cdoe": "male", "system": "x"}, "Male.cdoe: "),
+        ({"code": 1}, "Male.code: "),
+        ({"code": ""}, "Male.code: "),
+        ({"system": "x"}, "Male.code: "),
+        ({"code": "male", "also": {}}, "Male.also: "),
+        ({"code": "male", "also": [{"code": 1}]}, "Male.also[0].code: "),
+        ({"code": "male", "also": ["x"]}, "Male.also[0]: "),
+    ],
+)
+def test_a_row_of_codes_has_its_form(row: object, place: str) -> None:
+    """A mistake in a table of codes stops the start, by file and key."""
+    mappings = copy.deepcopy(_LOADED.mappings)
+    mappings["codes/legacy_gender"]["Male"] = row
+    with pytest.raises(ConfigurationError) as caught:
+        check_definitions(replace(_LOADED, mappings=mappings))
+    assert str(caught.value).startswith(f"mappings/codes/legacy_gender.toml: {place}")
+
+
+def test_a_part_is_a_resource() -> None:
+    """A type that R4 does not have stops the start."""
+    mappings = copy.deepcopy(_LOADED.mappings)
+    mappings["api-v1/patient"]["parts"]["patient"]["type"] = "Pateint"
+    with pytest.raises(ConfigurationError, match=r"mappings/api-v1/patient\.toml: parts\.patient\.type"):
+        check_definitions(replace(_LOADED, mappings=mappings))
+
+
 def test_a_search_parameter_must_be_there() -> None:
     """A field that is to be searched by what R4 and the site do not index stops the start."""
     mappings = copy.deepcopy(_LOADED.mappings)
