@@ -58,6 +58,7 @@ from hayat_fhir.services.procedure_steps import Procedures
 from hayat_fhir.services.projection import Projection
 from hayat_fhir.services.quarantine import Quarantine
 from hayat_fhir.services.recordings import Recordings
+from hayat_fhir.services.refusals import Refusals
 from hayat_fhir.services.registration import Registration
 from hayat_fhir.services.retrieval import Retrieval
 from hayat_fhir.services.searching import Searching
@@ -108,6 +109,7 @@ class Site:
     authentication: Authentication
     authorization: Authorization
     auditing: Auditing
+    refusals: Refusals
     interactions: Interactions
     searching: Searching
     bundles: Bundles
@@ -173,7 +175,9 @@ async def open_site(settings: Settings, database_name: str = "hayat") -> AsyncIt
         stack.callback(incoming.client.close)
         imaging_processes = ImagingProcesses()
         stack.push_async_callback(imaging_processes.close)
-        yield _built(settings, loaded, keys, database, log, client, models, imaging_processes, incoming)
+        site = _built(settings, loaded, keys, database, log, client, models, imaging_processes, incoming)
+        stack.push_async_callback(site.refusals.close)
+        yield site
 
 
 async def _mongodb_url(settings: Settings, stack: AsyncExitStack) -> str:
@@ -209,7 +213,12 @@ def _built(
     consents = Consents(resources, grants)
     ended = EndedTokens(database)
     auditing = Auditing(log, indexer, settings.site_name)
-    drafting = Drafting(Validator(loaded.elements, loaded.bindings, loaded.resource_types), indexer, policy)
+    refusals = Refusals(auditing)
+    drafting = Drafting(
+        Validator(loaded.elements, loaded.bindings, loaded.resource_types),
+        indexer,
+        policy,
+    )
     conditional = Conditional(resources, Claims(database), policy, parameters, settings.fhir_url)
     interactions = Interactions(resources, policy, drafting, conditional, auditing)
     cursor_secret = keys.secret("page cursors")
@@ -227,6 +236,7 @@ def _built(
         assertions=Assertions(database),
         fetch=client,
         auditing=auditing,
+        refusals=refusals,
         ttl=settings.access_token_seconds,
         session_ttl=settings.session_seconds,
     )
@@ -271,6 +281,7 @@ def _built(
         authentication=Authentication(verify, accounts, partners, consents, ended),
         authorization=authorization,
         auditing=auditing,
+        refusals=refusals,
         interactions=interactions,
         searching=searching,
         bundles=Bundles(interactions, searching, transactions, settings.fhir_url),

@@ -32,9 +32,10 @@ from hayat_fhir.listening import listening_socket
 from hayat_fhir.logs import configure_logging
 from hayat_fhir.search.indexing import Indexer
 from hayat_fhir.search.parameters import SearchParameters
-from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.security.callers import Caller, Role, stranger
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.ingest import Ingest
+from hayat_fhir.services.refusals import Refusals
 from hayat_fhir.store.audit_events import AuditLog
 from hayat_fhir.store.blob_reconciliation import reconcile
 from hayat_fhir.store.blobs import Blobs
@@ -69,15 +70,15 @@ def _options(settings: Settings, *, supervised: bool) -> DoorOptions:
 class _AuditBridge:
     """Writes audit events for threads: hands them to the event loop and waits until they are durable."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, auditing: Auditing) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, auditing: Auditing, refusals: Refusals) -> None:
         self._loop = loop
+        self._refusals = refusals
         self._auditing = auditing
         self._log = structlog.get_logger("hayat_fhir.dimse")
 
     def refused(self, ae_title: str, address: str) -> None:
         """A peer that is not known, or not from this address, asked for an association."""
-        caller = Caller(Role.PARTNER, "unknown", address=address)
-        self._record(self._auditing.record(caller, "association-refused", "4"))
+        self._loop.call_soon_threadsafe(self._refusals.note, stranger(address), "association-refused")
         self._log.warning("association refused", address=address, ae_title_length=len(ae_title))
 
     def transferred(self, peer: Partner, address: str, images: int) -> None:
@@ -139,7 +140,8 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
     )
     indexer = Indexer(parameters, loaded.compartments, settings.fhir_url)
     auditing = Auditing(log, indexer, settings.site_name)
-    bridge = _AuditBridge(asyncio.get_running_loop(), auditing)
+    refusals = Refusals(auditing)
+    bridge = _AuditBridge(asyncio.get_running_loop(), auditing, refusals)
     instances = IncomingInstances(sync_database)
     blobs = Blobs(settings.data_dir / "blobs", settings.disk_reserve_mb << 20)
     await asyncio.to_thread(instances.prepare)
@@ -188,6 +190,7 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
         with suppress(Refusal):
             figures.publish(sync_database)
             figures.withdraw(sync_database)
+        await refusals.close()
         await log.drain()
         await database.close()
         sync_database.client.close()

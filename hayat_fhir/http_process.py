@@ -61,6 +61,7 @@ def web_application(site: Site) -> Application:
         partnership=site.partnership,
         outbox=site.staff_outbox,
         dashboard=site.dashboard,
+        refusals=site.refusals,
         ready=ready,
         figures=SiteFigures(site.database).read,
     )

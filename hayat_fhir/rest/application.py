@@ -52,6 +52,7 @@ from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.outbox import StaffOutbox
 from hayat_fhir.services.partnership import Partnership
 from hayat_fhir.services.quarantine import Quarantine
+from hayat_fhir.services.refusals import Refusals
 from hayat_fhir.services.searching import Searching
 from hayat_fhir.services.statistics import Dashboard
 
@@ -75,6 +76,7 @@ class Services:
     partnership: Partnership
     outbox: StaffOutbox
     dashboard: Dashboard
+    refusals: Refusals
     ready: Ready
     figures: ReadFigures
 
@@ -129,6 +131,7 @@ def build(
         https=site.url.startswith("https:"),
         websockets=site.websockets,
         origins=site.origins,
+        refusals=services.refusals,
     )
 
 

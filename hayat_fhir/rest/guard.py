@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from secrets import token_hex
 from types import MappingProxyType
+from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -20,6 +21,8 @@ from hayat_fhir.rest.dispatcher import ROUTE
 from hayat_fhir.rest.messages import Application, Headers, Message, Receive, Scope, Send
 from hayat_fhir.rest.metrics import Metrics
 from hayat_fhir.rest.refusals import fault, refused
+from hayat_fhir.security.callers import Caller, stranger
+from hayat_fhir.services.auditing import ASKED, Asked
 
 _HOST = re.compile(rb"(?:[A-Za-z0-9][A-Za-z0-9.\-]{0,252}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
@@ -31,12 +34,21 @@ _HEADERS: Headers = (
 )
 _STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 _ABORTED = 499
+_REFUSED = range(400, 499)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 REQUEST_ID = "hayat.request_id"
 """Key of the ASGI scope under which the doors find the request's id."""
 
 
 class AnswerAborted(Exception):
     """A door failed half-way through its answer; the server must close the connection."""
+
+
+class NotesRefusals(Protocol):
+    """Writes AuditEvents of what is refused: ``services.refusals.Refusals``."""
+
+    def note(self, caller: Caller, *, what: str) -> None:
+        """Take down one refusal."""
 
 
 class Guard:
@@ -57,6 +69,7 @@ class Guard:
         https: bool = False,
         websockets: Mapping[str, Application] = MappingProxyType({}),
         origins: frozenset[str] = frozenset(),
+        refusals: NotesRefusals | None = None,
     ) -> None:
         self._doors = {name.strip("/"): door for name, door in doors.items()}
         self._default = default
@@ -65,6 +78,7 @@ class Guard:
         self._paths = paths
         self._websockets = websockets
         self._origins = frozenset(origin.encode() for origin in origins)
+        self._refusals = refusals
         self._headers = (*_HEADERS, _STRICT_TRANSPORT) if https else _HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,6 +97,8 @@ class Guard:
         scope[REQUEST_ID] = request_id.decode()
         status = 0
         complete = False
+        asked = Asked()
+        ASKED.set(asked)
 
         async def guarded(message: Message) -> None:
             nonlocal status, complete
@@ -110,6 +126,7 @@ class Guard:
                 raise AnswerAborted from None
         finally:
             elapsed = time.perf_counter() - started
+            self._note(asked, scope, status)
             self._metrics.observe(scope[ROUTE], scope["method"], status or _ABORTED, elapsed)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,6 +148,7 @@ class Guard:
 
         if door is None or not host_valid or not self._may_open(scope):
             self._count(scope, 403, started)
+            self._note(Asked(), scope, 403)
             await send({"type": "websocket.close", "code": 1008})
             return
         try:
@@ -140,6 +158,16 @@ class Guard:
             if not closed:
                 with suppress(RuntimeError, OSError):
                     await send({"type": "websocket.close", "code": 1011})
+
+    def _note(self, asked: Asked, scope: Scope, status: int) -> None:
+        """Have a refusal audited that no service knows of; by the route's template, for a path may name a person."""
+        if self._refusals is None or asked.recorded or status not in _REFUSED:
+            return
+        method = scope.get("method", "WEBSOCKET")
+        shown = method if method in _METHODS else "another method"
+        client = scope.get("client")
+        caller = asked.caller or stranger(client[0] if client else None)
+        self._refusals.note(caller, what=f"{status}, {shown} {scope[ROUTE]}")
 
     def _may_open(self, scope: Scope) -> bool:
         """Whether it is no page that opens this WebSocket, or one of a known origin."""

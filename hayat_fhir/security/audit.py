@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
-from hayat_fhir.security.callers import Caller
+from hayat_fhir.security.callers import STRANGER, Caller
 
 _DCM = "http://dicom.nema.org/resources/ontology/DCM"
 _EVENT_TYPE = "http://terminology.hl7.org/CodeSystem/audit-event-type"
@@ -59,6 +59,7 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "batch": _rest("batch", "E"),
         "transaction": _rest("transaction", "E"),
         "operation": _rest("operation", "E"),
+        "refused": {"type": _RESTFUL, "subtype": [{"system": _OWN, "code": "refused"}], "action": "E"},
         "operation-everything": _operation("everything"),
         "operation-share": _operation("share"),
         "operation-quarantine": _operation("quarantine"),
@@ -136,13 +137,14 @@ def audit_event(
     request_id: str | None = None,
     reason: str | None = None,
     purpose: str | None = None,
+    description: str | None = None,
 ) -> dict[str, Any]:
     """The AuditEvent of one access.
 
     ``interaction`` is a key of ``EVENTS``; ``outcome``: 0 success, 4 refused, 8 failed, 12 broken; ``entities`` and
     ``patients`` are references; ``query`` is the search as asked, which stands in the event as base64;
     ``request_id`` is the request's own; ``reason`` is why it was done, as the caller says, and ``purpose`` its code in
-    an emergency, a key of ``EMERGENCIES``.
+    an emergency, a key of ``EMERGENCIES``; ``description`` says of the outcome what its code does not.
 
     An event that names several patients must not be shown to any of them: it names the others.
     """
@@ -166,6 +168,8 @@ def audit_event(
         "agent": [_requestor(caller, client), {"type": server, "who": name, "requestor": False}],
         "source": {"observer": name, "type": _SERVER},
     }
+    if description is not None:
+        event["outcomeDesc"] = description
     if objects:
         event["entity"] = objects
     if reason is not None or purpose is not None:
@@ -224,12 +228,9 @@ def _instant(recorded: datetime) -> str:
 def _requestor(caller: Caller, kind: dict[str, Any]) -> dict[str, Any]:
     """The agent that asked: by reference where a resource stands for it."""
     who = {"reference": caller.reference} if caller.reference else {"identifier": {"value": caller.subject}}
-    agent: dict[str, Any] = {
-        "type": kind,
-        "role": [{"coding": [{"system": _OWN, "code": str(caller.role)}]}],
-        "who": who,
-        "requestor": True,
-    }
+    agent: dict[str, Any] = {"type": kind, "who": who, "requestor": True}
+    if caller.subject != STRANGER:
+        agent["role"] = [{"coding": [{"system": _OWN, "code": str(caller.role)}]}]
     if caller.token:
         agent["policy"] = [f"urn:hayat:token:{caller.token}"]
     if caller.address:

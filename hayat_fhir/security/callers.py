@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address, ip_network
 
 from hayat_fhir.security.consent import Terms
+
+_IPV6_PREFIX = 64
 
 
 class Role(StrEnum):
@@ -66,6 +69,24 @@ class Restriction:
     restricted: bool = False
     hidden: frozenset[str] = field(default_factory=frozenset)
     opened: frozenset[str] = field(default_factory=frozenset)
+
+
+STRANGER = "unknown"
+"""The subject of whoever has not been authenticated."""
+
+
+def stranger(address: str | None) -> Caller:
+    """Whoever was turned away before it was known who they are: for the audit trail only, and without any scope."""
+    return Caller(Role.PARTNER, STRANGER, address=address)
+
+
+def network_of(address: str | None) -> str:
+    """Whom an address stands for: an IPv6 network as a whole, for one machine may have all of its addresses."""
+    try:
+        found = ip_address(address or "")
+    except ValueError:
+        return address or ""
+    return str(ip_network((found, _IPV6_PREFIX), strict=False)) if found.version == 6 else str(found)
 
 
 UNRESTRICTED = Restriction(everything=True, restricted=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -19,6 +20,18 @@ from hayat_fhir.store.audit_events import AuditLog
 from hayat_fhir.store.records import Change, Stored
 
 _SERVER_FAULTS = frozenset({Category.UNAVAILABLE})
+
+
+@dataclass(slots=True)
+class Asked:
+    """What has become of a request so far: who asks, once that is known, and whether an AuditEvent tells of it."""
+
+    caller: Caller | None = None
+    recorded: bool = False
+
+
+ASKED: ContextVar[Asked | None] = ContextVar("asked", default=None)
+"""Set by the door that takes a request, so that it knows in the end what nobody has recorded."""
 
 
 @dataclass(slots=True)
@@ -83,6 +96,7 @@ class Auditing:
         query: str | None = None,
         reason: str | None = None,
         purpose: str | None = None,
+        description: str | None = None,
     ) -> None:
         """Write one event and wait until it is durable; ``reason`` is why, as the caller says, ``purpose`` its code.
 
@@ -100,9 +114,13 @@ class Auditing:
             site=self._site,
             reason=reason,
             purpose=purpose,
+            description=description,
         )
         id = str(uuid4())
         compartments = tuple(self._indexer.compartments(event, id))
         if len(compartments) > 1:
             compartments = ()  # one patient must not read of another in what is about both
         await self._log.append(Change("AuditEvent", id, 0, event, self._indexer.index(event, id), compartments))
+        asked = ASKED.get()
+        if asked is not None:
+            asked.recorded = True

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from hayat_fhir.errors import Unauthenticated
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.tokens import AccessToken
+from hayat_fhir.services.auditing import ASKED
 from hayat_fhir.services.consents import Consents
 from hayat_fhir.store.accounts import Accounts
 from hayat_fhir.store.ended_tokens import EndedTokens
@@ -65,7 +66,11 @@ class Authentication:
             self._known[token] = known
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        return replace(known.caller, address=address)
+        caller = replace(known.caller, address=address)
+        asked = ASKED.get()
+        if asked is not None:
+            asked.caller = caller
+        return caller
 
     async def until(self, token: str) -> float:
         """When a token that is valid ends, in seconds since 1970.

@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from hayat_fhir.errors import HTTP_STATUS, Category, Refusal, Unauthenticated
-from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.security.callers import Caller, Role, stranger
 from hayat_fhir.security.client_assertions import ClientAssertion, claimed_client, verify_assertion
 from hayat_fhir.security.keys import SiteKeys
 from hayat_fhir.security.scopes import EVERYTHING, granted
 from hayat_fhir.security.tokens import LEEWAY, Emergency, issue_access
 from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.services.refusals import Refusals
 from hayat_fhir.store.accounts import Account
 from hayat_fhir.store.assertions import Assertions
 from hayat_fhir.store.partners import Partner, Partners
@@ -68,6 +69,7 @@ class Authorization:
         assertions: Assertions,
         fetch: FetchesKeys,
         auditing: Auditing,
+        refusals: Refusals,
         ttl: int = 300,
         session_ttl: int = 28800,
     ) -> None:
@@ -78,6 +80,7 @@ class Authorization:
         self._assertions = assertions
         self._fetch = fetch
         self._auditing = auditing
+        self._refusals = refusals
         self._ttl = ttl
         self._session_ttl = session_ttl
         self._fetched: dict[str, _Fetched] = {}
@@ -95,8 +98,7 @@ class Authorization:
         try:
             partner = await self._authenticated(form["client_assertion"])
         except Refusal as refusal:
-            unknown = Caller(Role.PARTNER, "unknown", address=address)
-            await self._auditing.record(unknown, "login", "4")
+            self._refusals.note(stranger(address), "login")
             raise TokenRefused("invalid_client", "the client assertion is not valid") from refusal
         caller = Caller(Role.PARTNER, partner.id, f"Organization/{partner.id}", partner.name, address=address)
         scopes = granted(form.get("scope", "").split(), partner.scopes)

@@ -6,13 +6,12 @@ NIST SP 800-63B, https://pages.nist.gov/800-63-4/sp800-63b.html
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from hayat_fhir.errors import Throttled, Unauthenticated
-from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.security.callers import Caller, Role, network_of, stranger
 from hayat_fhir.security.second_factor import SecondFactor
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.password_hashing import PasswordHashing
@@ -34,7 +33,6 @@ _UNLESS_KNOWN = frozenset({"account", "total"})
 """Limits that others can use up: they do not bind whoever signed in from the same address before."""
 
 _KNOWN_DAYS = 30
-_IPV6_PREFIX = 64
 _REFUSED = "e-mail address, password or code are not right"
 
 
@@ -79,8 +77,8 @@ class SignIn:
             Unauthenticated: They are not right, or (code ``second-factor``) the second factor is missing.
             Throttled: Too many attempts.
         """
-        source = _source(address)
-        await self._count(email, source)
+        network = network_of(address)
+        await self._count(email, network)
         account = await self._people.by_email(email)
         right = await self._hashing.verify(None if account is None else account.password_hash, password)
         if account is None or not right or account.disabled or account.role != role:
@@ -90,8 +88,8 @@ class SignIn:
         if self._hashing.needs_rehash(account.password_hash):
             await self._accounts.rehash(account, await self._hashing.hash(password))
         now = time.time()
-        await self._throttles.forget("account from address", f"{email}\x1f{source}", _LIMITS[0][2], now)
-        await self._throttles.remember("known", f"{account.id}\x1f{source}", _KNOWN_DAYS)
+        await self._throttles.forget("account from address", f"{email}\x1f{network}", _LIMITS[0][2], now)
+        await self._throttles.remember("known", f"{account.id}\x1f{network}", _KNOWN_DAYS)
         await self._record(account, address, "0")
         token, expires = self._issue(account)
         return SignedIn(token, account, expires)
@@ -110,9 +108,9 @@ class SignIn:
         if await self._throttles.count(kind, subject, window, time.time()) > most:
             raise Throttled("too many attempts; try again later")
 
-    async def _count(self, email: str, source: str) -> None:
+    async def _count(self, email: str, network: str) -> None:
         """Count the attempt before it is made, so that attempts made at the same time count too."""
-        subjects = {"account from address": f"{email}\x1f{source}", "address": source, "account": email, "total": ""}
+        subjects = {"account from address": f"{email}\x1f{network}", "address": network, "account": email, "total": ""}
         now = time.time()
         over = [
             kind
@@ -123,7 +121,7 @@ class SignIn:
             return
         if set(over) <= _UNLESS_KNOWN:
             account = await self._people.by_email(email)
-            if account and await self._throttles.remembers("known", f"{account.id}\x1f{source}"):
+            if account and await self._throttles.remembers("known", f"{account.id}\x1f{network}"):
                 return
         raise Throttled("too many attempts; try again later")
 
@@ -139,18 +137,7 @@ class SignIn:
 
     async def _record(self, account: Account | None, address: str | None, outcome: str) -> None:
         if account is None:
-            caller = Caller(Role.PATIENT, "unknown", address=address)
+            caller = stranger(address)
         else:
             caller = Caller(Role(account.role), account.id, account.reference, account.name, address=address)
         await self._auditing.record(caller, "login", outcome)
-
-
-def _source(address: str | None) -> str:
-    """Whom an address stands for: an IPv6 network as a whole."""
-    try:
-        found = ipaddress.ip_address(address or "")
-    except ValueError:
-        return address or ""
-    if found.version == 6:
-        return str(ipaddress.ip_network((found, _IPV6_PREFIX), strict=False))
-    return str(found)
