@@ -230,6 +230,7 @@ def _alternatives(expression: str) -> list[str]:
 def search_parameters(definitions: Definitions) -> list[dict[str, Any]]:
     """A row for each search parameter of each resource type; those of all types stand under ``Resource``."""
     paths = Paths(definitions)
+    codes = {parameter["url"]: parameter["code"] for parameter in definitions.parameters}
     rows = {}
     for parameter in definitions.parameters:
         common = bool(set(parameter["base"]) & set(_COMMON))
@@ -248,6 +249,8 @@ def search_parameters(definitions: Definitions) -> list[dict[str, Any]]:
                 "target": ["*"] if len(targets) > _ANY else targets,
                 "paths": _distinct(paths.of(expression, type, kind)) if indexed else [],
             }
+            if kind == "composite" and own == [type]:
+                row["components"] = [codes[component["definition"]] for component in parameter["component"]]
             if parameter["url"].endswith("/example-extension"):
                 continue
             rows[type, parameter["code"]] = {name: value for name, value in row.items() if value not in ("", [])}

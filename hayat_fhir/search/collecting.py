@@ -20,6 +20,12 @@ class Collector:
         self._ranges: list[Range] = []
         self._order: dict[str, tuple[Orderable, Orderable]] = {}
 
+    def order_only(self) -> Collector:
+        """A collector of which this one takes the values to sort by, and nothing else."""
+        other = Collector(())
+        other._order = self._order
+        return other
+
     def equal(self, code: str, value: str, *, about: bool = False) -> None:
         """An equality key; with ``about`` once more under each patient the resource is about."""
         plain = key(code, value)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hayat_fhir.errors import InvalidRequest
 from hayat_fhir.search import date, number, quantity, reference, string, token, uri
-from hayat_fhir.search.conditions import AnyKey, AnyOf, Bounds, Condition, Ids, Not, Text, Updated
+from hayat_fhir.search.conditions import AllOf, AnyKey, AnyOf, Bounds, Condition, Ids, Not, Text, Updated
 from hayat_fhir.search.entries import OF_MANY_PATIENTS, within
 from hayat_fhir.search.escaping import parts, unescaped
 from hayat_fhir.search.indexing import present_key
@@ -48,6 +48,16 @@ def condition(type: str, name: str, value: str, parameters: SearchParameters, *,
         raise _refused(name, "this parameter is not supported", "not-supported")
     if not value or "" in values or len(values) > _MOST_VALUES:
         raise _refused(name, "no value, an empty one, or too many", "value")
+    if parameter.components:
+        if modifier:
+            raise _refused(name, "this parameter has no modifiers", "not-supported")
+        found = [_composite(type, parameter, name, text, parameters, base_url=base_url, now=now) for text in values]
+        return Criterion(_any(found))
+    others = parameters.joined(type).get(code)
+    if others:
+        named = [f"{other}:{modifier}" if modifier else other for other in others]
+        criteria = [condition(type, one, value, parameters, base_url=base_url, now=now) for one in named]
+        return _joined(criteria, every=modifier == "not" or (modifier == "missing" and value == "true"))
     if modifier == "missing":
         return Criterion(_missing(parameter, name, value))
     _check_modifier(parameter, name, modifier)
@@ -59,6 +69,41 @@ def condition(type: str, name: str, value: str, parameters: SearchParameters, *,
         return _criterion(type, parameter, modifier or None, values, base_url, now)
     except ValueError as error:
         raise _refused(name, "not a value of this parameter", "value") from error
+
+
+def _composite(
+    type: str,
+    composite: SearchParameter,
+    name: str,
+    text: str,
+    parameters: SearchParameters,
+    *,
+    base_url: str,
+    now: int,
+) -> Condition:
+    """One value of a composite, ``value$value``: each of its components is met.
+
+    https://hl7.org/fhir/R4/search.html#composite
+    """
+    given = parts(text, "$")
+    if len(given) != len(composite.components):
+        raise _refused(name, "not as many values, joined by $, as the parameter has components", "value")
+    inner = [
+        condition(type, code, value, parameters, base_url=base_url, now=now).condition
+        for code, value in zip(composite.components, given, strict=True)
+    ]
+    return AllOf(tuple(inner))
+
+
+def _joined(criteria: Sequence[Criterion], *, every: bool) -> Criterion:
+    """The criterion of a parameter that is others put together: one of them is met, or all of them are."""
+    conditions = [criterion.condition for criterion in criteria]
+    if every:
+        return Criterion(AllOf(tuple(conditions)))
+    keys = [key for one in conditions if isinstance(one, AnyKey) for key in one.keys]
+    if all(isinstance(one, AnyKey) for one in conditions):
+        return Criterion(AnyKey(tuple(keys)), about=all(criterion.about for criterion in criteria))
+    return Criterion(_any(conditions))
 
 
 def planned(criteria: Sequence[Criterion]) -> list[Condition]:
@@ -90,7 +135,7 @@ def _criterion(
     code = parameter.code
     match parameter.type:
         case "token":
-            keys = AnyKey(tuple(key for text in values for key in token.condition(code, text).keys))
+            keys = AnyKey(tuple(key for text in values for key in _token(parameter, text).keys))
             if modifier == "not":
                 return Criterion(Not(keys))
             systems_only = any(text.endswith("|") for text in values)
@@ -107,6 +152,10 @@ def _criterion(
             return Criterion(_any([quantity.condition(code, text) for text in values]))
         case _:
             return Criterion(_any([number.condition(code, unescaped(text)) for text in values]))
+
+
+def _token(parameter: SearchParameter, text: str) -> AnyKey:
+    return token.condition(parameter.code, text, has_systems=parameter.has_systems)
 
 
 def _about(type: str, parameter: SearchParameter) -> bool:

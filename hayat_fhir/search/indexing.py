@@ -36,6 +36,10 @@ class _Step:
     parameter: SearchParameter
     path: Path
     rest: tuple[str, ...]
+    joined: bool = False
+    """Whether the parameter is others put together, and so is only sorted by."""
+
+    has_systems: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +103,14 @@ class Indexer:
     def _made(self, type: str) -> _Plan:
         by_name: dict[str, list[_Step]] = {}
         parameters = self._parameters.of(type)
+        joined = self._parameters.joined(type)
         for parameter in parameters.values():
             if not parameter.searchable or parameter.code in _BY_SERVER:
                 continue
             for path in parameter.paths:
                 for name in _names(path):
-                    by_name.setdefault(name, []).append(_Step(parameter, path, path.steps[1:]))
+                    step = _Step(parameter, path, path.steps[1:], parameter.code in joined, parameter.has_systems)
+                    by_name.setdefault(name, []).append(step)
         about = None if type in OF_MANY_PATIENTS else parameters.get("patient") or parameters.get("subject")
         compartment = [parameters[code] for code in self._compartments.get(type, ()) if code in parameters]
         return _Plan(
@@ -135,13 +141,15 @@ class Indexer:
     def _index(self, step: _Step, content: Any, collector: Collector) -> None:  # noqa: ANN401 - a FHIR element
         parameter, path = step.parameter, step.path
         code, kind, found = parameter.code, parameter.type, False
+        if step.joined:
+            collector = collector.order_only()
         for value in _walk(content, step.rest, path):
             if value is None:
                 continue
             found = True
             match kind:
                 case "token":
-                    token.index(code, value, path.type, collector)
+                    token.index(code, value, path.type, collector, has_systems=step.has_systems)
                 case "reference":
                     if path.type == "Resource":
                         value = self._literal(value, path)

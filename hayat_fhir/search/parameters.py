@@ -14,6 +14,12 @@ from hayat_fhir.errors import ConfigurationError
 INDEXED = frozenset({"token", "string", "reference", "date", "number", "quantity", "uri"})
 """The parameter types that are indexed and can be searched."""
 
+_JOINED = frozenset({"token", "string", "quantity"})
+"""The types of parameters that may be no more than others put together."""
+
+_WITH_SYSTEM = frozenset({"CodeableConcept", "Coding", "Identifier"})
+"""Element types whose tokens may have a system."""
+
 _EVERY = "Resource"
 _PRINCIPAL_DATES = (
     "date",
@@ -60,11 +66,19 @@ class SearchParameter:
     url: str
     targets: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
+    components: tuple[str, ...] = ()
+    """Of a composite, the parameters of the same type all of which must be met: what they say is of the resource as a
+    whole. Composites that ask this of one and the same inner element have none, and are not offered."""
+
+    @property
+    def has_systems(self) -> bool:
+        """Whether a token of it can have a system at all; where none can, a code is the same with and without ``|``."""
+        return any(path.type in _WITH_SYSTEM for path in self.paths)
 
     @property
     def searchable(self) -> bool:
-        """Whether it is indexed; composite, special and full-text parameters are not."""
-        return self.type in INDEXED and bool(self.paths)
+        """Whether it can be searched by: it is indexed, or its components are."""
+        return bool(self.components) or (self.type in INDEXED and bool(self.paths))
 
 
 class SearchParameters:
@@ -85,6 +99,7 @@ class SearchParameters:
             else:
                 own.setdefault(row["base"], {})[parameter.code] = parameter
         self._by_type = {type: {**common, **parameters} for type, parameters in own.items()}
+        self._joined: dict[str, dict[str, tuple[str, ...]]] = {}
 
     def get(self, type: str, code: str) -> SearchParameter | None:
         """The parameter of this code for this resource type; None where there is none."""
@@ -94,10 +109,39 @@ class SearchParameters:
         """All parameters of a resource type by code, those of every resource included."""
         return self._by_type.get(type, {})
 
+    def joined(self, type: str) -> Mapping[str, tuple[str, ...]]:
+        """The parameters of a type that say no more than others of it together, and those others.
+
+        ``combo-code`` of Observation is ``code`` and ``component-code``, ``phonetic`` of Patient is ``name``: they need
+        no index entries of their own.
+        """
+        found = self._joined.get(type)
+        if found is None:
+            found = self._joined[type] = _joined(self.of(type).values())
+        return found
+
     def principal_date(self, type: str) -> str | None:
         """The code of the date that orders resources of this type in time; None where there is none."""
         parameters = self.of(type)
         return next((code for code in _PRINCIPAL_DATES if code in parameters and parameters[code].type == "date"), None)
+
+
+def _joined(parameters: Iterable[SearchParameter]) -> dict[str, tuple[str, ...]]:
+    """Parameters whose paths are those of others of their type, which are none of these themselves."""
+    found: dict[str, tuple[str, ...]] = {}
+    ordered = sorted((p for p in parameters if p.type in _JOINED and p.paths), key=lambda p: (len(p.paths), p.code))
+    for place, parameter in enumerate(ordered):
+        wanted = set(parameter.paths)
+        others: list[str] = []
+        covered: set[Path] = set()
+        for other in reversed(ordered[:place]):
+            fits = other.type == parameter.type and other.code not in found and wanted.issuperset(other.paths)
+            if fits and not covered.issuperset(other.paths):
+                others.append(other.code)
+                covered.update(other.paths)
+        if covered == wanted:
+            found[parameter.code] = tuple(sorted(others))
+    return found
 
 
 def _parameter(row: Mapping[str, Any]) -> SearchParameter:
@@ -108,6 +152,7 @@ def _parameter(row: Mapping[str, Any]) -> SearchParameter:
             row["url"],
             tuple(row.get("target", ())),
             tuple(_path(path) for path in row.get("paths", ())),
+            tuple(row.get("components", ())),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError("r4/search-parameters.json: a row is malformed") from error

@@ -128,7 +128,7 @@ def _sort(type: str, text: str, parameters: SearchParameters) -> tuple[SortKey, 
     for rule in text.split(",") if text else ():
         code = rule.removeprefix("-")
         parameter = parameters.get(type, code)
-        if parameter is None or not parameter.searchable:
+        if parameter is None or not parameter.searchable or parameter.components:
             raise refused("_sort", "not a parameter of this type that can be sorted by", "not-supported")
         keys.append(SortKey(code, rule.startswith("-"), code == parameters.principal_date(type)))
     return tuple(keys)

@@ -16,9 +16,19 @@ _ABOUT = frozenset({"CodeableConcept", "Coding", "code", "boolean"})
 """Types whose values repeat over patients, so that ``patient`` and code together must be one key."""
 
 
-def index(code: str, value: Any, type: str, collector: Collector) -> None:  # noqa: ANN401 - a FHIR element
-    """Collect the entries of one value of ``type``."""
+def index(
+    code: str,
+    value: Any,  # noqa: ANN401 - a FHIR element
+    type: str,
+    collector: Collector,
+    *,
+    has_systems: bool = True,
+) -> None:
+    """Collect the entries of one value of ``type``; ``has_systems``: the parameter's tokens may have one."""
     about = type in _ABOUT
+    if not has_systems:
+        _plain(code, value, type, collector)
+        return
     match type:
         case "CodeableConcept":
             for coding in value.get("coding", ()):
@@ -35,7 +45,18 @@ def index(code: str, value: Any, type: str, collector: Collector) -> None:  # no
             _token(code, None, _text(value), about, collector)
 
 
-def condition(code: str, text: str) -> AnyKey:
+def _plain(code: str, value: Any, type: str, collector: Collector) -> None:  # noqa: ANN401 - a FHIR element
+    """The entry of a value of a parameter whose tokens have no systems."""
+    if type == "exists":
+        text: str | None = "true" if value else "false"
+    else:
+        text = value.get("value") if type == "ContactPoint" else _text(value)
+    if text is not None:
+        collector.equal(code, text, about=type in _ABOUT or type == "exists")
+        collector.order(code, text)
+
+
+def condition(code: str, text: str, *, has_systems: bool = True) -> AnyKey:
     """The resources with this token: ``code``, ``system|code``, ``|code`` or ``system|``.
 
     Raises:
@@ -44,6 +65,8 @@ def condition(code: str, text: str) -> AnyKey:
     system, *rest = split(text, "|")
     if len(rest) > 1 or not (system or any(rest)):
         raise ValueError("not a token")
+    if not has_systems and rest and not system:
+        return AnyKey((key(code, rest[0]),))
     return AnyKey((key(code, system if not rest else f"{system}|{rest[0]}"),))
 
 

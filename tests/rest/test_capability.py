@@ -75,7 +75,7 @@ async def test_every_promised_parameter_is_understood(statement: dict[str, Any],
     rows = {row["type"]: row for row in statement["rest"][0]["resource"]}
     for type in ("Patient", "Observation", "DiagnosticReport", "ImagingStudy", "Encounter", "Practitioner"):
         for parameter in rows[type]["searchParam"]:
-            if parameter["name"].startswith("_"):
+            if parameter["name"].startswith("_") or parameter["type"] == "composite":
                 continue
             answer = await doctor.get(f"/{type}?{parameter['name']}:missing=true&_count=1")
             assert answer.status_code == 200, f"{type} {parameter['name']} {answer.text}"

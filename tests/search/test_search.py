@@ -138,11 +138,40 @@ def test_patient(indexer: Indexer, parameters: SearchParameters, name: str, valu
         ("_tag", "urn:t|x", True),
         ("_profile", "http://p.example/a", True),
         ("status", "final", True),
+        ("code-value-quantity", "8302-2$100", True),
+        ("code-value-quantity", "http://loinc.org|8302-2$ge100||mg", True),
+        ("code-value-quantity", "8302-2$gt100", False),
+        ("code-value-quantity", "8302-2$100||g", False),
+        ("code-value-quantity", "8302-3$100", False),
+        ("code-value-quantity", "8302-3$100,8302-2$100", True),
+        ("code-value-string", "8302-2$x", False),
     ],
 )
 def test_observation(indexer: Indexer, parameters: SearchParameters, name: str, value: str, expected: bool) -> None:
     """Quantities with their implied precision, intervals against intervals, codes and the patient."""
     assert found(indexer, parameters, OBSERVATION, (name, value)) is expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("code-value-quantity", "8302-2"),
+        ("code-value-quantity", "8302-2$"),
+        ("code-value-quantity", "$100"),
+        ("code-value-quantity", "8302-2$100$100"),
+        ("code-value-quantity", "8302-2$many"),
+        ("code-value-quantity", "8302-2\\$100"),
+        ("code-value-quantity:missing", "true"),
+        ("code-value-quantity:not", "8302-2$100"),
+        ("combo-code-value-quantity", "8302-2$100"),
+        ("component-code-value-quantity", "8302-2$100"),
+        ("_sort", "code-value-quantity"),
+    ],
+)
+def test_other_composites_are_refused(parameters: SearchParameters, name: str, value: str) -> None:
+    """As many values as components, no modifiers; and none that asks for one inner element to meet them all."""
+    with pytest.raises(InvalidRequest):
+        parse("Observation", [(name, value)], parameters)
 
 
 def test_patient_and_code_become_one_key(indexer: Indexer, parameters: SearchParameters) -> None:
@@ -234,6 +263,45 @@ def test_repeated_result_parameters_are_refused(parameters: SearchParameters) ->
 def test_no_value_is_a_pattern(indexer: Indexer, parameters: SearchParameters, value: str) -> None:
     """Whatever a value looks like, it is text."""
     assert not found(indexer, parameters, PATIENT, ("name:contains", value))
+
+
+def test_parameters_that_are_others_together(indexer: Indexer, parameters: SearchParameters) -> None:
+    """They find what the others find, are sorted by as before, and have no entries of their own."""
+    assert parameters.joined("Observation")["combo-code"] == ("code", "component-code")
+    assert parameters.joined("Patient") == {"phonetic": ("name",)}
+    component = {"code": {"coding": [{"system": "urn:c", "code": "systolic"}]}, "valueQuantity": {"value": 120}}
+    resource = {**OBSERVATION, "component": [component]}
+    for name, value, expected in (
+        ("combo-code", "8302-2", True),
+        ("combo-code", "http://loinc.org|8302-2", True),
+        ("combo-code", "systolic", True),
+        ("combo-code", "urn:c|systolic", True),
+        ("combo-code", "urn:c|8302-2", False),
+        ("combo-code:not", "systolic", False),
+        ("combo-code:not", "other", True),
+        ("combo-code:missing", "true", False),
+        ("combo-code:missing", "false", True),
+        ("combo-value-quantity", "120", True),
+        ("combo-value-quantity", "100", True),
+        ("combo-value-quantity", "gt150", False),
+        ("combo-value-concept:missing", "true", True),
+    ):
+        assert found(indexer, parameters, resource, (name, value)) is expected, (name, value)
+    entries = indexer.index(resource, "o")
+    assert key("combo-code", "8302-2") not in entries.keys
+    assert not any(entry.parameter.startswith("combo-") for entry in entries.ranges)
+    assert entries.order["combo-code"] == ["8302-2", "systolic"]
+    query = parse("Observation", [("patient", "p1"), ("combo-code", "a")], parameters)
+    plain = (key("code", "a"), key("component-code", "a"))
+    assert query.condition == AnyKey(tuple(within("Patient/p1", one) for one in plain))
+
+
+def test_a_code_without_systems_is_one_key(indexer: Indexer, parameters: SearchParameters) -> None:
+    """``final`` and ``|final`` ask for the same, and are found by the same entry."""
+    assert found(indexer, parameters, OBSERVATION, ("status", "|final"))
+    assert found(indexer, parameters, PATIENT, ("gender", "|female"))
+    assert not found(indexer, parameters, OBSERVATION, ("status", "urn:x|final"))
+    assert key("status", "|final") not in indexer.index(OBSERVATION, "o").keys
 
 
 def test_all_parameters_are_indexed(parameters: SearchParameters) -> None:
