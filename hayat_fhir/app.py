@@ -218,6 +218,7 @@ def _built(
         Validator(loaded.elements, loaded.bindings, loaded.resource_types),
         indexer,
         policy,
+        versioned_update=settings.versioned_update,
     )
     conditional = Conditional(resources, Claims(database), policy, parameters, settings.fhir_url)
     interactions = Interactions(resources, policy, drafting, conditional, auditing)

@@ -14,6 +14,7 @@
         ├── NotAcceptable       no representation the client accepts
         ├── Conflict            the stored state disagrees
         ├── PreconditionFailed  If-Match or a conditional criterion did not hold
+        ├── PreconditionMissing this site wants an update to name the version that it replaces
         ├── TooLarge            over a byte, depth or count limit
         ├── UnsupportedMedia    a content type or encoding not spoken
         ├── Unprocessable       well formed, but a rule of the site refuses it
@@ -42,6 +43,7 @@ class Category(StrEnum):
     NOT_ACCEPTABLE = "not-acceptable"
     CONFLICT = "conflict"
     PRECONDITION = "precondition"
+    PRECONDITION_REQUIRED = "precondition-required"
     TOO_LARGE = "too-large"
     MEDIA = "media"
     UNPROCESSABLE = "unprocessable"
@@ -59,6 +61,7 @@ HTTP_STATUS: dict[Category, int] = {
     Category.NOT_ACCEPTABLE: 406,
     Category.CONFLICT: 409,
     Category.PRECONDITION: 412,
+    Category.PRECONDITION_REQUIRED: 428,
     Category.TOO_LARGE: 413,
     Category.MEDIA: 415,
     Category.UNPROCESSABLE: 422,
@@ -76,6 +79,7 @@ ISSUE_CODE: dict[Category, str] = {
     Category.NOT_ACCEPTABLE: "not-supported",
     Category.CONFLICT: "conflict",
     Category.PRECONDITION: "conflict",
+    Category.PRECONDITION_REQUIRED: "required",
     Category.TOO_LARGE: "too-long",
     Category.MEDIA: "not-supported",
     Category.UNPROCESSABLE: "processing",
@@ -191,6 +195,12 @@ class PreconditionFailed(Refusal):
     """If-Match or a conditional criterion did not hold."""
 
     category = Category.PRECONDITION
+
+
+class PreconditionMissing(Refusal):
+    """This site wants an update to name the version that it replaces."""
+
+    category = Category.PRECONDITION_REQUIRED
 
 
 class TooLarge(Refusal):

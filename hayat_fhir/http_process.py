@@ -81,6 +81,7 @@ def web_application(site: Site) -> Application:
             **dict.fromkeys(frontend.SEGMENTS, frontend.Door()),
         },
         websockets=live.applications,
+        versioned_update=settings.versioned_update,
         origins=frozenset(settings.origins),
     )
 

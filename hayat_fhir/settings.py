@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     time_zone: str | None = None
     """IANA name of the zone in which the site's devices keep time; without it DICOM times stay dates."""
     access_token_seconds: int = Field(300, ge=10, le=3600)
+    versioned_update: bool = False
+    """Refuse an update over ``/fhir`` that does not say by If-Match which version it replaces."""
     session_seconds: int = Field(28800, ge=60, le=86400)
     """How long somebody who has signed in with a password stays so; signing out ends it at once."""
     trusted_proxies: tuple[str, ...] = ()

@@ -99,6 +99,8 @@ class Site:
     """Further doors by their first path segment, ``dicomweb``: they get the guard, and keep their own answers."""
     websockets: Mapping[str, Application] = field(default_factory=dict)
     """Those of them that speak WebSocket too."""
+    versioned_update: bool = False
+    """Whether an update must name the version that it replaces."""
     origins: frozenset[str] = frozenset()
     """Whose pages may open WebSockets."""
 
@@ -184,8 +186,12 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
 
 def _public(table: list[Route], site: Site, base_url: str) -> list[Route]:
     origin = site.url.rstrip("/")
+    promise = dict(site.capability)
+    if site.versioned_update:
+        rest = promise["rest"]
+        promise["rest"] = {**rest, "resource": {**rest["resource"], "versioning": "versioned-update"}}
     capability = statement(
-        site.capability,
+        promise,
         table,
         site.parameters,
         site.types,

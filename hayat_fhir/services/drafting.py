@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+from hayat_fhir.errors import PreconditionFailed, PreconditionMissing
 from hayat_fhir.fhir.canonical import same_content
 from hayat_fhir.fhir.validation import Validator
 from hayat_fhir.search.entries import IndexEntries
 from hayat_fhir.search.indexing import Indexer
-from hayat_fhir.security.callers import Caller
+from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.personnel import marks
 from hayat_fhir.security.policy import Interaction, Policy, is_restricted
 from hayat_fhir.store.records import Change, Resource, Stored
@@ -25,10 +26,30 @@ def new_id() -> str:
 class Drafting:
     """Prepares changes; nothing is stored here."""
 
-    def __init__(self, validator: Validator, indexer: Indexer, policy: Policy) -> None:
+    def __init__(
+        self, validator: Validator, indexer: Indexer, policy: Policy, *, versioned_update: bool = False
+    ) -> None:
         self._validator = validator
         self._indexer = indexer
         self._policy = policy
+        self._versioned_update = versioned_update
+
+    def check_version(self, caller: Caller, old: Stored | None, if_match: int | None) -> None:
+        """Hold an update against the version that it says to replace.
+
+        Where the site asks for that (``versioned_update``), only the partner that contributed a resource may leave it
+        out, for nobody else writes there.
+
+        Raises:
+            PreconditionFailed: ``if_match`` is not the current version.
+            PreconditionMissing: None is named, and the site asks for it.
+        """
+        if if_match is not None and (old is None or old.version != if_match):
+            raise PreconditionFailed("If-Match does not name the current version")
+        if not self._versioned_update or if_match is not None or old is None or old.deleted:
+            return
+        if caller.role is not Role.SITE and (caller.source is None or caller.source != old.source):
+            raise PreconditionMissing("an update names the version that it replaces, by If-Match")
 
     def check_structure(self, type: str, resource: Resource) -> None:
         """The first half of the validation, for many resources whose models are checked elsewhere.

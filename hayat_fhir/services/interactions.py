@@ -162,6 +162,7 @@ class Interactions:
         Raises:
             InvalidRequest: Not a valid resource, or its id is not ``id``.
             PreconditionFailed: ``if_match`` is not the current version, or with ``absent`` there is one.
+            PreconditionMissing: The site asks for ``if_match``, and it is None.
             NotFound: The caller may not know of the resource.
             Forbidden: The caller may not write this.
         """
@@ -171,7 +172,7 @@ class Interactions:
             for _ in range(_ATTEMPTS):
                 old = await self._resources.read(type, id, UNRESTRICTED)
                 change = self._drafting.put(caller, type, id, resource, old)
-                _check_match(old, if_match)
+                self._drafting.check_version(caller, old, if_match)
                 if absent and old is not None and not old.deleted:
                     raise PreconditionFailed("the resource exists already")
                 if change is None and old is not None:

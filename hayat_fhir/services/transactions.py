@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
-from hayat_fhir.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed, Refusal, TooLarge
+from hayat_fhir.errors import Conflict, InvalidRequest, NotFound, Refusal, TooLarge
 from hayat_fhir.fhir.bundles import Entry
 from hayat_fhir.fhir.references import rewrite
 from hayat_fhir.security.callers import Caller, Role
@@ -166,16 +166,19 @@ class Transactions:
             if old is None or old.deleted:
                 return None, old
             try:
-                return self._drafting.delete(caller, old), None
+                deletion = self._drafting.delete(caller, old)
             except NotFound:
                 return None, None
+            if entry.if_match is not None:
+                self._drafting.check_version(caller, old, entry.if_match)
+            return deletion, None
         if resource is None:
             raise InvalidRequest("the entry has no resource", code="required")
         if entry.method == "PUT" and resource.get("id") != id:
             raise InvalidRequest("the resource's id must equal the id of the URL", code="invalid")
         change = self._drafting.put(caller, entry.type, id, resource, old, valid=valid)
-        if entry.if_match is not None and (old is None or old.version != entry.if_match):
-            raise PreconditionFailed("If-Match does not name the current version")
+        if entry.method == "PUT":
+            self._drafting.check_version(caller, old, entry.if_match)
         return change, old
 
     def _link(self, incoming: dict[str, Any], own: Stored) -> Change | None:

@@ -136,3 +136,14 @@ async def test_numbers_keep_their_digits_in_a_bundle(doctor: httpx.AsyncClient, 
     body = text % (observation(id, "70.10"), '{"method":"POST","url":"Observation"}')
     assert (await doctor.post("/", content=body, headers=JSON)).status_code == 200
     assert '"value":70.10' in (await doctor.get(f"/Observation?patient={id}")).text
+
+
+async def test_a_deletion_in_a_transaction_names_its_version(staff: httpx.AsyncClient, unique: str) -> None:
+    """IfMatch counts for DELETE as for PUT: with another version nothing of the Bundle happens."""
+    id = (await post(staff, practitioner(unique)))["id"]
+    refused = await staff.post("/", json=transaction(entry("DELETE", f"Practitioner/{id}", ifMatch='W/"2"')))
+    assert refused.status_code == 412, refused.text
+    assert (await staff.get(f"/Practitioner/{id}")).status_code == 200
+    answer = await staff.post("/", json=transaction(entry("DELETE", f"Practitioner/{id}", ifMatch='W/"1"')))
+    assert answer.status_code == 200
+    assert (await staff.get(f"/Practitioner/{id}")).status_code == 410
