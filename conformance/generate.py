@@ -47,6 +47,7 @@ class Element:
     least: int
     most: str
     reference: str | None = None
+    summary: bool = False
 
 
 @dataclass(slots=True)
@@ -90,6 +91,7 @@ def read(package: Path) -> Definitions:
                 element["min"],
                 element["max"],
                 element.get("contentReference", "").lstrip("#") or None,
+                element.get("isSummary", False),
             )
     return found
 
@@ -329,6 +331,16 @@ def elements(definitions: Definitions) -> dict[str, str]:
     return rows
 
 
+def summary_elements(definitions: Definitions) -> dict[str, list[str]]:
+    """The names of the elements that stand in a summary, by the type or backbone element that they belong to."""
+    rows: dict[str, list[str]] = {}
+    for path, element in sorted(definitions.elements.items()):
+        parent, _, name = path.rpartition(".")
+        if parent and element.summary and element.most != "0":
+            rows.setdefault(parent, []).append(name)
+    return rows
+
+
 def write(name: str, rows: dict[str, Any] | list[Any]) -> None:
     """Write a table as JSON with one row a line."""
     dump = json.dumps
@@ -350,6 +362,7 @@ def main(package: Path) -> None:
     write("patient-compartment.json", patient_compartment(definitions))
     write("required-bindings.json", required_bindings(definitions))
     write("elements.json", elements(definitions))
+    write("summary-elements.json", summary_elements(definitions))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from hayat_fhir.dimse.delivery import ImageDelivery
 from hayat_fhir.dimse.verification import PartnerVerification
 from hayat_fhir.errors import ConfigurationError
 from hayat_fhir.fhir.plans import Plans
+from hayat_fhir.fhir.subset import Subsets
 from hayat_fhir.fhir.validation import Validator
 from hayat_fhir.imaging_process import ImagingProcesses
 from hayat_fhir.imaging_services import imaging_services
@@ -34,6 +35,7 @@ from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.authorization import Authorization
 from hayat_fhir.services.bundles import Bundles
+from hayat_fhir.services.chaining import Chaining
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.consents import Consents, Sharing
 from hayat_fhir.services.consultations import Consultations
@@ -100,6 +102,7 @@ class Site:
     settings: Settings
     definitions: Definitions
     parameters: SearchParameters
+    subsets: Subsets
     keys: SiteKeys
     database: Database
     accounts: Accounts
@@ -223,7 +226,11 @@ def _built(
     conditional = Conditional(resources, Claims(database), policy, parameters, settings.fhir_url)
     interactions = Interactions(resources, policy, drafting, conditional, auditing)
     cursor_secret = keys.secret("page cursors")
-    searching = Searching(resources, policy, parameters, indexer, auditing, cursor_secret, settings.fhir_url)
+    subsets = Subsets(Plans(loaded.elements, loaded.bindings, loaded.resource_types), loaded.summary)
+    chaining = Chaining(resources, policy, indexer)
+    searching = Searching(
+        resources, policy, parameters, indexer, auditing, chaining, subsets, cursor_secret, settings.fhir_url
+    )
     transactions = Transactions(
         resources, policy, drafting, conditional, auditing, settings.own_patient_id_system, models
     )
@@ -273,6 +280,7 @@ def _built(
         settings=settings,
         definitions=loaded,
         parameters=parameters,
+        subsets=subsets,
         keys=keys,
         database=database,
         accounts=accounts,

@@ -27,7 +27,8 @@ class Definitions:
 
     ``search_parameters``: rows of r4/search-parameters.json and of the site's own search-parameters.json;
     ``compartments``: type to the parameters that put it into a patient's compartment; ``bindings``: element path to
-    its codes; ``elements``: element path to cardinality and types, ``1..1 code``; ``mappings``:
+    its codes; ``elements``: element path to cardinality and types, ``1..1 code``; ``summary``: path of a type or
+    backbone element to the names of what stands in a summary; ``mappings``:
     ``dicom/imaging_study`` to the parsed TOML.
     """
 
@@ -36,6 +37,7 @@ class Definitions:
     compartments: dict[str, tuple[str, ...]]
     bindings: dict[str, frozenset[str]]
     elements: dict[str, str]
+    summary: dict[str, frozenset[str]]
     capability: dict[str, Any]
     dicom: dict[str, Any]
     mappings: dict[str, dict[str, Any]]
@@ -58,6 +60,7 @@ def load(root: Path | None = None) -> Definitions:
         compartments={t: tuple(codes) for t, codes in _rows(r4 / "patient-compartment.json", dict, _is_codes).items()},
         bindings={path: frozenset(c) for path, c in _rows(r4 / "required-bindings.json", dict, _is_codes).items()},
         elements=_rows(r4 / "elements.json", dict, _is_element),
+        summary={p: frozenset(names) for p, names in _rows(r4 / "summary-elements.json", dict, _is_codes).items()},
         capability=_json(root / "conformance" / "capability.json", dict),
         dicom=_json(root / "conformance" / "dicom.json", dict),
         mappings={

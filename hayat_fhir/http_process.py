@@ -72,6 +72,7 @@ def web_application(site: Site) -> Application:
         version=__version__,
         types=site.definitions.resource_types,
         parameters=site.parameters,
+        subsets=site.subsets,
         capability=site.definitions.capability,
         jwks=site.keys.public_jwks(),
         doors={

@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 
 from hayat_fhir.errors import MethodNotAllowed, NotFound, Refusal
 from hayat_fhir.fhir.json import serialize
+from hayat_fhir.fhir.subset import Subsets
 from hayat_fhir.rest.capability import statement
 from hayat_fhir.rest.dispatcher import Dispatcher
 from hayat_fhir.rest.emergency import BreakGlass
@@ -93,6 +94,7 @@ class Site:
     version: str
     types: frozenset[str]
     parameters: SearchParameters
+    subsets: Subsets
     capability: Mapping[str, Any]
     jwks: Mapping[str, Any]
     doors: Mapping[str, Application] = field(default_factory=dict)
@@ -140,7 +142,7 @@ def build(
 def routes(services: Services, site: Site, base_url: str) -> list[Route]:
     """The table of everything below ``/fhir``."""
     pages = Pages(base_url)
-    instances = Instances(services.interactions, pages)
+    instances = Instances(services.interactions, pages, site.subsets)
     types = Types(services.interactions, services.searching, pages)
     everything = PatientEverything(services.everything, pages)
     glass = BreakGlass(services.emergencies)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hayat_fhir.errors import InvalidRequest, Issue
 from hayat_fhir.fhir.outcomes import operation_outcome
+from hayat_fhir.fhir.subset import Subset, Subsets
 from hayat_fhir.rest import bodies
 from hayat_fhir.rest.messages import Answer, Headers, Request
 from hayat_fhir.rest.pages import Pages
@@ -18,22 +19,35 @@ _MOST = 1000
 class Instances:
     """Handlers of the routes below ``/fhir/{type}/{id}``."""
 
-    def __init__(self, interactions: Interactions, pages: Pages) -> None:
+    def __init__(self, interactions: Interactions, pages: Pages, subsets: Subsets) -> None:
         self._interactions = interactions
         self._pages = pages
+        self._subsets = subsets
 
     async def read(self, request: Request) -> Answer:
         """GET: the current version, or 304 where the client has it."""
-        request.only()
-        names = request.names
-        return _version(request, await self._interactions.read(request.caller, names["type"], names["id"]))
+        names, subset = request.names, self._subset(request)
+        return self._version(request, await self._interactions.read(request.caller, names["type"], names["id"]), subset)
 
     async def vread(self, request: Request) -> Answer:
         """GET of one version."""
-        request.only()
-        names = request.names
+        names, subset = request.names, self._subset(request)
         version = int(names["version"])
-        return _version(request, await self._interactions.vread(request.caller, names["type"], names["id"], version))
+        stored = await self._interactions.vread(request.caller, names["type"], names["id"], version)
+        return self._version(request, stored, subset)
+
+    def _subset(self, request: Request) -> Subset | None:
+        """The part of the resource that is asked for; None: all of it."""
+        options = request.only("_summary", "_elements")
+        return self._subsets.asked(request.names["type"], options.get("_summary"), options.get("_elements"))
+
+    def _version(self, request: Request, stored: Stored, subset: Subset | None) -> Answer:
+        headers = ((b"etag", etag(stored.version)), (b"last-modified", last_modified(stored.updated)))
+        if unmodified(stored, request.header(b"if-none-match"), request.header(b"if-modified-since")):
+            return Answer(304, b"", headers)
+        if subset is None or stored.resource is None:
+            return request.answer(200, stored.resource, headers)
+        return request.answer(200, self._subsets.cut(stored.resource, subset), headers)
 
     async def history(self, request: Request) -> Answer:
         """GET: the versions, newest first, in pages of ``_count``."""
@@ -66,13 +80,6 @@ class Instances:
         if request.preference.returns == "OperationOutcome":
             return request.answer(200, _done("deleted"), headers)
         return request.answer(204, None, headers)
-
-
-def _version(request: Request, stored: Stored) -> Answer:
-    headers = ((b"etag", etag(stored.version)), (b"last-modified", last_modified(stored.updated)))
-    if unmodified(stored, request.header(b"if-none-match"), request.header(b"if-modified-since")):
-        return Answer(304, b"", headers)
-    return request.answer(200, stored.resource, headers)
 
 
 def written_answer(request: Request, written: Written, base_url: str) -> Answer:

@@ -94,6 +94,11 @@ class Indexer:
                     names.append(name)
         return names
 
+    def elements(self, type: str, parameter: str) -> tuple[str, ...]:
+        """The elements at the top of a resource in which the values of a parameter stand."""
+        found = self._parameters.get(type, parameter)
+        return tuple(dict.fromkeys(path.steps[0] for path in found.paths)) if found is not None else ()
+
     def _plan(self, type: str) -> _Plan:
         plan = self._plans.get(type)
         if plan is None:

@@ -79,6 +79,8 @@ class Conditional:
     def _condition(self, type: str, criteria: str) -> Condition:
         pairs = _pairs(criteria)
         query = parse(type, pairs, self._parameters, base_url=self._base_url)
+        if query.hops:
+            raise InvalidRequest("conditional criteria are no chains", code="not-supported")
         if not pairs or any(name.startswith("_") and name not in {"_id", "_tag"} for name, _ in pairs):
             raise InvalidRequest("conditional criteria must be search parameters of the type", code="invalid")
         return query.condition

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from hayat_fhir.errors import PreconditionFailed, PreconditionMissing
+from hayat_fhir.errors import PreconditionFailed, PreconditionMissing, Unprocessable
 from hayat_fhir.fhir.canonical import same_content
+from hayat_fhir.fhir.subset import is_part
 from hayat_fhir.fhir.validation import Validator
 from hayat_fhir.search.entries import IndexEntries
 from hayat_fhir.search.indexing import Indexer
@@ -78,12 +79,15 @@ class Drafting:
             InvalidRequest: The resource is not valid FHIR R4, or an element cannot be indexed.
             Forbidden: The caller may not write this.
             NotFound: The caller may not know of the old version.
+            Unprocessable: It is a part of a resource only, and would replace the whole.
         """
         alive = old is not None and not old.deleted
         interaction = Interaction.UPDATE if alive else Interaction.CREATE
         self._policy.restriction(caller, interaction, type)
         if not valid:
             self._validator.validate(resource, type=type)
+        if alive and is_part(resource):
+            raise Unprocessable("a part (SUBSETTED) does not replace the whole", expression=[f"{type}.meta.tag"])
         resource = {**resource, "id": id}
         compartments = (*self._indexer.compartments(resource, id), *marks(resource))
         self._policy.check_write(caller, interaction, type, resource, compartments, old)

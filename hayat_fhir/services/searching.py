@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from hayat_fhir.errors import Forbidden, TooLarge
+from hayat_fhir.fhir.subset import Subset, Subsets
 from hayat_fhir.search.conditions import AnyKey
 from hayat_fhir.search.cursor import decode, encode
 from hayat_fhir.search.indexing import Indexer
@@ -20,6 +21,7 @@ from hayat_fhir.search.reference import reference_key
 from hayat_fhir.security.callers import Caller, Restriction
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.services.chaining import Chaining
 from hayat_fhir.store.records import Stored
 from hayat_fhir.store.resources import Resources
 
@@ -47,6 +49,8 @@ class Searching:
         parameters: SearchParameters,
         indexer: Indexer,
         auditing: Auditing,
+        chaining: Chaining,
+        subsets: Subsets,
         secret: bytes,
         base_url: str,
     ) -> None:
@@ -55,6 +59,8 @@ class Searching:
         self._parameters = parameters
         self._indexer = indexer
         self._auditing = auditing
+        self._chaining = chaining
+        self._subsets = subsets
         self._secret = secret
         self._base_url = base_url
 
@@ -64,9 +70,9 @@ class Searching:
         """One page of the resources that meet the parameters.
 
         Raises:
-            InvalidRequest: An unknown parameter (unless ``lenient``), modifier or value, or a foreign cursor.
-            Forbidden: The type is outside the caller's role or scopes.
-            TooLarge: More is to be included than one answer can hold.
+            InvalidRequest: An unknown parameter (unless ``lenient``), modifier, value or element, or a foreign cursor.
+            Forbidden: The type, or one that a chain leads to, is outside the caller's role or scopes.
+            TooLarge: More is to be included than one answer can hold, or a chain finds too much.
         """
         async with self._auditing.access(caller, "search-type", query=f"{type}?{urlencode(pairs)}") as access:
             restriction = self._policy.restriction(caller, Interaction.SEARCH, type)
@@ -78,24 +84,36 @@ class Searching:
             return result
 
     async def _page(self, caller: Caller, query: Query, restriction: Restriction) -> SearchResult:
+        condition = await self._chaining.condition(caller, query)
         if query.summary == "count":
-            counted = await self._resources.count(query.type, query.condition, restriction)
+            counted = await self._resources.count(query.type, condition, restriction)
             return SearchResult(query, [], total=counted)
+        subset = self._subsets.asked(query.type, query.summary, query.elements)
         binding = _binding(caller, query)
         after = decode(self._secret, binding, query.cursor) if query.cursor else None
-        page = await self._resources.find(query.type, query.condition, restriction, query.sort, query.count, after)
+        page = await self._resources.find(query.type, condition, restriction, query.sort, query.count, after)
         total: int | None = None
         if after is None and page.next is None:
             total = len(page.matches)
         elif query.total != "none":
-            total = await self._resources.count(query.type, query.condition, restriction)
+            total = await self._resources.count(query.type, condition, restriction)
+        included = await self._included(caller, query, page.matches)
         return SearchResult(
             query,
-            page.matches,
-            await self._included(caller, query, page.matches),
+            self._cut(page.matches, subset),
+            self._cut(included, subset if subset is not None and subset.summary else None),
             total,
             encode(self._secret, binding, page.next) if page.next is not None else None,
         )
+
+    def _cut(self, found: list[Stored], subset: Subset | None) -> list[Stored]:
+        """What of these resources is asked for."""
+        if subset is None:
+            return found
+        return [
+            stored if stored.resource is None else replace(stored, resource=self._subsets.cut(stored.resource, subset))
+            for stored in found
+        ]
 
     async def _included(self, caller: Caller, query: Query, matches: list[Stored]) -> list[Stored]:
         seen = {stored.reference for stored in matches}

@@ -22,7 +22,7 @@ from hayat_fhir.store.documents import WITHOUT_INDEX, Document, from_document
 from hayat_fhir.store.faults import answered
 from hayat_fhir.store.grouped_reads import GroupedReads
 from hayat_fhir.store.indexes import HISTORY
-from hayat_fhir.store.records import Change, Page, Stored
+from hayat_fhir.store.records import Change, Page, Resource, Stored
 
 __all__ = ["Resources", "VersionConflict"]
 
@@ -155,6 +155,22 @@ class Resources:
             cursor = collection.find_raw_batches(criteria, _MATCH, sort=scan.sort, limit=room, batch_size=room + 1)
             complete = await _gather(cursor, documents)
         return _page(type, documents, limit, complete, scan.position)
+
+    async def extracts(
+        self, type: str, condition: Condition, restriction: Restriction, elements: Sequence[str], limit: int
+    ) -> list[Resource]:
+        """Of at most ``limit`` matches, in no order, the type, the id and these elements.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        criteria = matching(condition, restriction)
+        if criteria is None:
+            return []
+        shown = {"_id": True, **{f"resource.{name}": True for name in elements}}
+        with answered():
+            documents = await self._database.collection(type).find(criteria, shown).limit(limit).to_list(limit)
+        return [{**document.get("resource", {}), "resourceType": type, "id": document["_id"]} for document in documents]
 
     async def position(
         self, type: str, condition: Condition, restriction: Restriction, sort: Sequence[SortKey], offset: int

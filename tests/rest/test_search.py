@@ -57,7 +57,8 @@ async def test_post_search_needs_a_form(staff: httpx.AsyncClient) -> None:
         "_sort=nonsense",
         "_filter=name eq x",
         "_query=x",
-        "_has:Observation:patient:code=1",
+        "_has:Observation:code:code=1",
+        "name.family=x",
         "_include=Nonsense:subject",
         "_cursor=AAAA",
         "name=%ff",
@@ -134,6 +135,47 @@ async def test_summary_count(staff: httpx.AsyncClient) -> None:
     bundle = (await staff.get(f"/Patient?family={family}&_summary=count")).json()
     assert bundle["total"] == 2
     assert "entry" not in bundle
+
+
+async def test_parts_of_resources(staff: httpx.AsyncClient, doctor: httpx.AsyncClient) -> None:
+    """``_elements`` cuts matches, ``_summary`` all there is; links carry them on, and reads take them too."""
+    family = f"F{patient()['identifier'][0]['value']}"
+    made = [await post(staff, patient(family, birthDate="1950-01-01")) for _ in range(2)]
+    await post(doctor, observation(made[0]["id"], note=[{"text": "no shoes"}]))
+    bundle = (await staff.get(f"/Patient?family={family}&_elements=birthDate&_count=1")).json()
+    (row,) = bundle["entry"]
+    assert row["resource"].keys() == {"resourceType", "id", "meta", "birthDate"}
+    assert row["resource"]["meta"]["tag"][-1]["code"] == "SUBSETTED"
+    following = (await staff.get(link(bundle, "next") or "")).json()
+    assert following["entry"][0]["resource"].keys() == {"resourceType", "id", "meta", "birthDate"}
+    whole = f"/Patient/{made[0]['id']}"
+    assert "name" not in (await staff.get(f"{whole}?_elements=gender")).json()
+    assert "name" not in (await staff.get(f"{whole}/_history/1?_elements=gender")).json()
+    assert "tag" not in (await staff.get(f"{whole}?_summary=false")).json()["meta"]
+    path = f"/Patient?_id={made[0]['id']}&_revinclude=Observation:subject"
+    summaries = {
+        row["search"]["mode"]: row["resource"] for row in (await doctor.get(f"{path}&_summary=true")).json()["entry"]
+    }
+    assert "note" not in summaries["include"]
+    assert "name" in summaries["match"]
+    elements = {
+        row["search"]["mode"]: row["resource"] for row in (await doctor.get(f"{path}&_elements=id")).json()["entry"]
+    }
+    assert "note" in elements["include"]
+    assert "name" not in elements["match"]
+    for wrong in ("_summary=text", "_summary=maybe", "_elements=colour", "_elements=id&_summary=true"):
+        assert (await doctor.get(f"{path}&{wrong}")).status_code == 400
+    assert (await staff.get(f"{whole}?_summary=count")).status_code == 400
+
+
+async def test_a_part_does_not_replace_the_whole(staff: httpx.AsyncClient) -> None:
+    """Whoever sends back what they got in part would delete the rest."""
+    made = await post(staff, patient())
+    part = (await staff.get(f"/Patient/{made['id']}?_elements=gender")).json()
+    answer = await staff.put(f"/Patient/{made['id']}", json={**part, "gender": "male"})
+    assert answer.status_code == 422
+    assert issues(answer)[0]["expression"] == ["Patient.meta.tag"]
+    assert (await staff.get(f"/Patient/{made['id']}")).json() == made
 
 
 async def test_dollar_values_are_plain_text(staff: httpx.AsyncClient) -> None:

@@ -18,7 +18,7 @@ from hayat_fhir.search.conditions import AllOf, AnyKey, SortKey
 from hayat_fhir.search.entries import key, within
 from hayat_fhir.search.indexing import Indexer
 from hayat_fhir.search.parameters import INDEXED, SearchParameters
-from hayat_fhir.search.query import parse
+from hayat_fhir.search.query import Chain, Has, parse
 from hayat_fhir.search.string import normalised
 
 from .conftest import BASE
@@ -228,12 +228,26 @@ def test_an_event_about_many_patients_stays_small(indexer: Indexer, parameters: 
         ("_count", "9999999999"),
         ("_sort", "unknown"),
         ("_total", "maybe"),
-        ("_summary", "text"),
-        ("_elements", "name"),
+        ("_contained", "true"),
         ("_filter", "name eq x"),
         ("_text", "x"),
-        ("_has:Observation:patient:code", "x"),
-        ("general-practitioner.name", "x"),
+        ("_has", "x"),
+        ("_has:Observation", "x"),
+        ("_has:Observation:code:code", "x"),
+        ("_has:Nonsense:patient:code", "x"),
+        ("_has:Observation:patient:colour", "x"),
+        ("_has:Observation:patient:code:above", "x"),
+        ("_has:Observation:patient:_count", "1"),
+        ("_has:PractitionerRole:practitioner:role", "x"),
+        ("_has:Observation:patient:_has:Observation:patient:_has:A:b:_has:A:b:c", "x"),
+        ("name.family", "x"),
+        ("nothing.name", "x"),
+        ("general-practitioner.colour", "x"),
+        ("general-practitioner.", "x"),
+        ("general-practitioner:Patient.name", "x"),
+        ("general-practitioner._sort", "x"),
+        ("general-practitioner.name:above", "x"),
+        (".name", "x"),
         ("_include", "*"),
         ("_include:iterate", "Patient:link"),
         ("_include", "Observation:subject"),
@@ -246,6 +260,25 @@ def test_what_is_not_understood_is_refused(parameters: SearchParameters, name: s
     with pytest.raises(InvalidRequest) as caught:
         parse("Patient", [(name, value)], parameters)
     assert value in {"", "1", "x", ","} or value not in str(caught.value.issues)
+
+
+def test_chains(parameters: SearchParameters) -> None:
+    """Each hop is a query of its own type: of the named one, or of each that the reference may lead to."""
+    (one,) = parse("Observation", [("subject:Patient.name", "eve")], parameters).hops
+    assert isinstance(one, Chain)
+    assert (one.parameter, [query.type for query in one.queries]) == ("subject", ["Patient"])
+    (each,) = parse("Patient", [("general-practitioner.name", "eve")], parameters).hops
+    assert isinstance(each, Chain)
+    assert [query.type for query in each.queries] == ["Organization", "Practitioner"]
+    (long,) = parse("Observation", [("patient.organization.name", "x")], parameters).hops
+    assert isinstance(long, Chain)
+    assert isinstance(long.queries[0].hops[0], Chain)
+    (back,) = parse("Patient", [("_has:Observation:patient:code", "x")], parameters).hops
+    assert isinstance(back, Has)
+    assert (back.parameter, back.query.type) == ("patient", "Observation")
+    (twice,) = parse("Patient", [("_has:Encounter:patient:_has:Observation:encounter:code", "x")], parameters).hops
+    assert isinstance(twice, Has)
+    assert isinstance(twice.query.hops[0], Has)
 
 
 def test_lenient_leaves_unknown_parameters_out(parameters: SearchParameters) -> None:
