@@ -37,6 +37,7 @@ from hayat_fhir.services.authorization import Authorization
 from hayat_fhir.services.bundles import Bundles
 from hayat_fhir.services.chaining import Chaining
 from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.conditional_writes import ConditionalWrites
 from hayat_fhir.services.consents import Consents, Sharing
 from hayat_fhir.services.consultations import Consultations
 from hayat_fhir.services.credentials import Credentials
@@ -114,6 +115,7 @@ class Site:
     auditing: Auditing
     refusals: Refusals
     interactions: Interactions
+    conditional_writes: ConditionalWrites
     searching: Searching
     bundles: Bundles
     everything: Everything
@@ -225,6 +227,7 @@ def _built(
     )
     conditional = Conditional(resources, Claims(database), policy, parameters, settings.fhir_url)
     interactions = Interactions(resources, policy, drafting, conditional, auditing)
+    conditional_writes = ConditionalWrites(interactions, conditional, drafting)
     cursor_secret = keys.secret("page cursors")
     subsets = Subsets(Plans(loaded.elements, loaded.bindings, loaded.resource_types), loaded.summary)
     chaining = Chaining(resources, policy, indexer)
@@ -293,7 +296,8 @@ def _built(
         refusals=refusals,
         interactions=interactions,
         searching=searching,
-        bundles=Bundles(interactions, searching, transactions, settings.fhir_url),
+        conditional_writes=conditional_writes,
+        bundles=Bundles(interactions, conditional_writes, searching, transactions, settings.fhir_url),
         everything=everything,
         emergencies=Emergencies(
             resources, policy, auditing, accounts, authorization.emergency, tuple(loaded.compartments)

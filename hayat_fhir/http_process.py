@@ -51,6 +51,7 @@ def web_application(site: Site) -> Application:
         authentication=site.authentication,
         authorization=site.authorization,
         interactions=site.interactions,
+        conditional_writes=site.conditional_writes,
         searching=site.searching,
         bundles=site.bundles,
         everything=site.everything,

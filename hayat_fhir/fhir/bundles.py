@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, unquote, urlencode
 
 from hayat_fhir.errors import InvalidRequest
 from hayat_fhir.fhir.dates import instant
@@ -39,6 +39,11 @@ class Entry:
     resource: dict[str, Any] | None = None
     if_none_exist: str | None = None
     if_match: int | None = None
+
+    @property
+    def criteria(self) -> str:
+        """The query of the URL, as the criteria of a conditional update or deletion."""
+        return urlencode(self.parameters)
 
 
 class Version(Protocol):

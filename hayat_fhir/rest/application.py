@@ -45,6 +45,7 @@ from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.authorization import Authorization
 from hayat_fhir.services.bundles import Bundles
+from hayat_fhir.services.conditional_writes import ConditionalWrites
 from hayat_fhir.services.consents import Sharing
 from hayat_fhir.services.emergency import Emergencies
 from hayat_fhir.services.everything import Everything
@@ -67,6 +68,7 @@ class Services:
     authentication: Authentication
     authorization: Authorization
     interactions: Interactions
+    conditional_writes: ConditionalWrites
     searching: Searching
     bundles: Bundles
     everything: Everything
@@ -143,7 +145,7 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
     """The table of everything below ``/fhir``."""
     pages = Pages(base_url)
     instances = Instances(services.interactions, pages, site.subsets)
-    types = Types(services.interactions, services.searching, pages)
+    types = Types(services.interactions, services.conditional_writes, services.searching, pages)
     everything = PatientEverything(services.everything, pages)
     glass = BreakGlass(services.emergencies)
     share = PatientShare(services.exchange, base_url)
@@ -157,13 +159,23 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
         *OutboxOperation(services.outbox, base_url).routes(),
         *StatisticsOperations(services.dashboard).routes(),
         Route("", {"POST": Action("transaction+batch", System(services.bundles).process)}),
-        Route("{type}", {"GET": Action("search-type", types.search), "POST": Action("create", types.create)}),
+        Route(
+            "{type}",
+            {
+                "GET": Action("search-type", types.search),
+                "POST": Action("create", types.create),
+                "PUT": Action("update", types.update),
+                "PATCH": Action("patch", types.patch),
+                "DELETE": Action("delete", types.delete),
+            },
+        ),
         Route("{type}/_search", {"POST": Action("search-type", types.search_form)}),
         Route(
             "{type}/{id}",
             {
                 "GET": Action("read", instances.read),
                 "PUT": Action("update", instances.update),
+                "PATCH": Action("patch", instances.patch),
                 "DELETE": Action("delete", instances.delete),
             },
         ),

@@ -8,6 +8,7 @@ from typing import Any
 
 from hayat_fhir.errors import InvalidRequest, Refusal, TooLarge, UnsupportedMedia
 from hayat_fhir.fhir.json import parse
+from hayat_fhir.fhir.patch import Operation, operations
 from hayat_fhir.rest.messages import Pairs, Request, decoded_pairs
 from hayat_fhir.rest.negotiation import check_json, is_form
 
@@ -19,6 +20,9 @@ BUNDLE_LIMIT = 64 * 2**20
 
 FORM_LIMIT = 2**20
 """Bytes of a search form."""
+
+JSON_PATCH = "application/json-patch+json"
+"""The media type of the only patch format, RFC 6902."""
 
 SECONDS = 60.0
 """Within which a body must have arrived."""
@@ -105,6 +109,22 @@ async def resource(request: Request, limit: int = RESOURCE_LIMIT) -> dict[str, A
     """
     check_json(request.header(b"content-type") or "")
     return parse(await body(request, limit), limit=limit)
+
+
+async def json_patch(request: Request) -> tuple[Operation, ...]:
+    """The body as the operations of a JSON Patch.
+
+    Raises:
+        UnsupportedMedia: Another patch format, or no patch.
+        InvalidRequest: Malformed.
+        TooLarge: More bytes than a resource may have.
+    """
+    if (request.header(b"content-type") or "").partition(";")[0].strip().lower() != JSON_PATCH:
+        raise UnsupportedMedia(f"a patch is {JSON_PATCH}")
+    document = parse(b'{"patch":%b}' % await body(request, RESOURCE_LIMIT), limit=RESOURCE_LIMIT + 10)
+    if document.keys() != {"patch"}:
+        raise InvalidRequest("a JSON Patch is one array", code="structure")
+    return operations(document["patch"])
 
 
 async def form(request: Request, limit: int = FORM_LIMIT) -> Pairs:

@@ -1,4 +1,4 @@
-"""Interactions on one resource: read, vread, history, update, delete. https://hl7.org/fhir/R4/http.html."""
+"""Interactions on one resource: read, vread, history, update, patch, delete. https://hl7.org/fhir/R4/http.html."""
 
 from __future__ import annotations
 
@@ -70,16 +70,30 @@ class Instances:
         )
         return written_answer(request, written, self._pages.base_url)
 
+    async def patch(self, request: Request) -> Answer:
+        """PATCH: the next version, by the operations of a JSON Patch."""
+        request.only()
+        names = request.names
+        expected = if_match(request.header(b"if-match"))
+        operations = await bodies.json_patch(request)
+        written = await self._interactions.patch(request.caller, names["type"], names["id"], operations, expected)
+        return written_answer(request, written, self._pages.base_url)
+
     async def delete(self, request: Request) -> Answer:
         """DELETE: 204, also where there was nothing to delete."""
         request.only()
         names = request.names
         expected = if_match(request.header(b"if-match"))
         stored = await self._interactions.delete(request.caller, names["type"], names["id"], expected)
-        headers: Headers = ((b"etag", etag(stored.version)),) if stored is not None else ()
-        if request.preference.returns == "OperationOutcome":
-            return request.answer(200, _done("deleted"), headers)
-        return request.answer(204, None, headers)
+        return deleted_answer(request, stored)
+
+
+def deleted_answer(request: Request, stored: Stored | None) -> Answer:
+    """204, or 200 with the outcome that Prefer asks for."""
+    headers: Headers = ((b"etag", etag(stored.version)),) if stored is not None else ()
+    if request.preference.returns == "OperationOutcome":
+        return request.answer(200, _done("deleted"), headers)
+    return request.answer(204, None, headers)
 
 
 def written_answer(request: Request, written: Written, base_url: str) -> Answer:

@@ -1,13 +1,17 @@
-"""Interactions on one resource type: create and search. https://hl7.org/fhir/R4/http.html."""
+"""Interactions on one resource type: create, search, and writes by criteria. https://hl7.org/fhir/R4/http.html."""
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from hayat_fhir.errors import InvalidRequest
 from hayat_fhir.rest import bodies
-from hayat_fhir.rest.instances import written_answer
+from hayat_fhir.rest.instances import deleted_answer, written_answer
 from hayat_fhir.rest.messages import Answer, Request
 from hayat_fhir.rest.negotiation import asked_format, asked_pretty
 from hayat_fhir.rest.pages import Pages
+from hayat_fhir.rest.preconditions import if_match
+from hayat_fhir.services.conditional_writes import ConditionalWrites
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.searching import Searching
 
@@ -15,8 +19,11 @@ from hayat_fhir.services.searching import Searching
 class Types:
     """Handlers of the routes ``/fhir/{type}`` and ``/fhir/{type}/_search``."""
 
-    def __init__(self, interactions: Interactions, searching: Searching, pages: Pages) -> None:
+    def __init__(
+        self, interactions: Interactions, conditional_writes: ConditionalWrites, searching: Searching, pages: Pages
+    ) -> None:
         self._interactions = interactions
+        self._conditional_writes = conditional_writes
         self._searching = searching
         self._pages = pages
 
@@ -27,6 +34,27 @@ class Types:
         resource = await bodies.resource(request)
         written = await self._interactions.create(request.caller, request.names["type"], resource, criteria)
         return written_answer(request, written, self._pages.base_url)
+
+    async def update(self, request: Request) -> Answer:
+        """PUT with criteria in the query: the next version of what meets them, or a new resource."""
+        expected = if_match(request.header(b"if-match"))
+        resource = await bodies.resource(request)
+        type = request.names["type"]
+        written = await self._conditional_writes.update(request.caller, type, _criteria(request), resource, expected)
+        return written_answer(request, written, self._pages.base_url)
+
+    async def patch(self, request: Request) -> Answer:
+        """PATCH with criteria in the query."""
+        expected = if_match(request.header(b"if-match"))
+        operations = await bodies.json_patch(request)
+        type = request.names["type"]
+        written = await self._conditional_writes.patch(request.caller, type, _criteria(request), operations, expected)
+        return written_answer(request, written, self._pages.base_url)
+
+    async def delete(self, request: Request) -> Answer:
+        """DELETE with criteria in the query: the one resource that meets them; 204, also where there is none."""
+        stored = await self._conditional_writes.delete(request.caller, request.names["type"], _criteria(request))
+        return deleted_answer(request, stored)
 
     async def search(self, request: Request) -> Answer:
         """GET: a page of what the query string asks for."""
@@ -49,3 +77,8 @@ class Types:
         type = request.names["type"]
         result = await self._searching.search(request.caller, type, pairs, lenient=request.preference.lenient)
         return request.answer(200, self._pages.searchset(type, result))
+
+
+def _criteria(request: Request) -> str:
+    """The query string as criteria; what is about the representation is none."""
+    return urlencode(request.parameters)

@@ -55,6 +55,7 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "search-type": _rest("search-type", "E"),
         "create": _rest("create", "C"),
         "update": _rest("update", "U"),
+        "patch": _rest("patch", "U"),
         "delete": _rest("delete", "D"),
         "batch": _rest("batch", "E"),
         "transaction": _rest("transaction", "E"),

@@ -12,6 +12,7 @@ from hayat_fhir.errors import HTTP_STATUS, InvalidRequest, Refusal
 from hayat_fhir.fhir.bundles import Entry, entries, response_bundle, response_entry, searchset
 from hayat_fhir.fhir.outcomes import operation_outcome
 from hayat_fhir.security.callers import Caller
+from hayat_fhir.services.conditional_writes import ConditionalWrites
 from hayat_fhir.services.interactions import Interactions, Written
 from hayat_fhir.services.searching import Searching, SearchResult
 from hayat_fhir.services.transactions import Transactions
@@ -26,9 +27,15 @@ class Bundles:
     """Processes a batch entry by entry, and a transaction as a whole."""
 
     def __init__(
-        self, interactions: Interactions, searching: Searching, transactions: Transactions, base_url: str
+        self,
+        interactions: Interactions,
+        conditional_writes: ConditionalWrites,
+        searching: Searching,
+        transactions: Transactions,
+        base_url: str,
     ) -> None:
         self._interactions = interactions
+        self._conditional_writes = conditional_writes
         self._searching = searching
         self._transactions = transactions
         self._base_url = base_url
@@ -51,6 +58,10 @@ class Bundles:
                 )
 
     async def _transaction(self, caller: Caller, all_entries: list[Entry]) -> list[dict[str, Any]]:
+        for entry in all_entries:
+            if entry.method == "PATCH":
+                place = f"Bundle.entry[{entry.index}].request.method"
+                raise InvalidRequest("a transaction has no PATCH here", code="not-supported", expression=[place])
         writing = [entry for entry in all_entries if entry.method in {"POST", "PUT", "DELETE"}]
         written = await self._transactions.commit(caller, writing)
         answers = []
@@ -84,18 +95,25 @@ class Bundles:
                     )
                     return _written_entry(entry, written)
                 case "PUT":
-                    written = await self._interactions.update(
-                        caller, entry.type, _id(entry), entry.resource or {}, entry.if_match
-                    )
-                    return _written_entry(entry, written)
+                    return _written_entry(entry, await self._put(caller, entry, entry.resource or {}))
                 case "DELETE":
-                    stored = await self._interactions.delete(caller, entry.type, _id(entry), entry.if_match)
+                    stored = await self._delete(caller, entry)
                     return _written_entry(entry, Written(stored) if stored else None)
                 case _:
                     raise InvalidRequest("this method is not supported in a Bundle", code="not-supported")
         except Refusal as refusal:
             status = HTTP_STATUS[refusal.category]
             return {"response": {"status": str(status), "outcome": operation_outcome(refusal)}}
+
+    async def _put(self, caller: Caller, entry: Entry, resource: dict[str, Any]) -> Written:
+        if entry.id is not None:
+            return await self._interactions.update(caller, entry.type, entry.id, resource, entry.if_match)
+        return await self._conditional_writes.update(caller, entry.type, entry.criteria, resource, entry.if_match)
+
+    async def _delete(self, caller: Caller, entry: Entry) -> Stored | None:
+        if entry.id is not None:
+            return await self._interactions.delete(caller, entry.type, entry.id, entry.if_match)
+        return await self._conditional_writes.delete(caller, entry.type, entry.criteria)
 
     async def _get(self, caller: Caller, entry: Entry) -> dict[str, Any]:
         if entry.id is None:
@@ -118,12 +136,6 @@ class Bundles:
 
 def _pair(stored: Stored) -> tuple[str, dict[str, Any]]:
     return stored.reference, stored.resource or {}
-
-
-def _id(entry: Entry) -> str:
-    if entry.id is None:
-        raise InvalidRequest("conditional update and delete are not supported", code="not-supported")
-    return entry.id
 
 
 def _written_entry(entry: Entry, written: Written | None) -> dict[str, Any]:

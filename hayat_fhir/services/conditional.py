@@ -50,6 +50,19 @@ class Conditional:
             raise PreconditionFailed("the criteria match several resources", code="multiple-matches")
         return page.matches[0] if page.matches else None
 
+    async def target(self, caller: Caller, type: str, criteria: str, interaction: Interaction) -> Stored | None:
+        """The one resource that a conditional update, patch or deletion is about, or None.
+
+        The criteria are a search, so that it takes the right to search too.
+
+        Raises:
+            InvalidRequest: The criteria are empty or malformed.
+            PreconditionFailed: Several resources meet them.
+            Forbidden: The caller may not search this type, or not write it.
+        """
+        self._policy.restriction(caller, Interaction.SEARCH, type)
+        return await self.match(caller, type, criteria, interaction)
+
     async def all(self, caller: Caller, type: str, criteria: str) -> list[Stored]:
         """All resources that meet the criteria among those that the caller may read, at most a hundred.
 
@@ -90,7 +103,13 @@ class Conditional:
     ) -> Restriction:
         """A partner links patients and imaging studies to the site's own by identifier, and by nothing else."""
         restriction = self._policy.restriction(caller, interaction, type)
-        if caller.role is Role.PARTNER and type in _LINKABLE and {n for n, _ in _pairs(criteria)} == {"identifier"}:
+        links = interaction in {Interaction.CREATE, Interaction.SEARCH}
+        if (
+            links
+            and caller.role is Role.PARTNER
+            and type in _LINKABLE
+            and {n for n, _ in _pairs(criteria)} == {"identifier"}
+        ):
             return _LINKED
         return restriction
 

@@ -1,4 +1,4 @@
-"""The instance and type interactions of FHIR: read, vread, history, create, update, delete.
+"""The instance and type interactions of FHIR: read, vread, history, create, update, patch, delete.
 
 https://hl7.org/fhir/R4/http.html
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hayat_fhir.errors import Conflict, Forbidden, Gone, InvalidRequest, NotFound, PreconditionFailed
+from hayat_fhir.fhir.patch import Operation, patched
 from hayat_fhir.security.callers import UNRESTRICTED, Caller, Restriction, Role
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Access, Auditing
@@ -185,6 +186,40 @@ class Interactions:
                         continue
                     _touch_both(access, old, stored)
                     return Written(stored, created=old is None or old.deleted)
+            raise Conflict("others kept changing the same resource")
+
+    async def patch(
+        self, caller: Caller, type: str, id: str, operations: tuple[Operation, ...], if_match: int | None = None
+    ) -> Written:
+        """Let the operations take effect on the current version, as the next one: all of them, or none.
+
+        Only what the caller may read can be patched: whether an operation fits tells what is there.
+
+        Raises:
+            NotFound: Missing, or outside what the caller may see.
+            Gone: Deleted.
+            Unprocessable: An operation does not fit.
+            InvalidRequest: What comes out is not valid.
+            PreconditionFailed: ``if_match`` is not the current version.
+            PreconditionMissing: The site asks for ``if_match``, and it is None.
+            Forbidden: The caller may not write this.
+        """
+        async with self._auditing.access(caller, "patch", f"{type}/{id}") as access:
+            self._policy.restriction(caller, Interaction.UPDATE, type)
+            restriction = self._policy.restriction(caller, Interaction.READ, type)
+            for _ in range(_ATTEMPTS):
+                old = _present(await self._resources.read(type, id, restriction))
+                self._drafting.check_version(caller, old, if_match)
+                change = self._drafting.put(caller, type, id, patched(old.resource or {}, operations), old)
+                if change is None:
+                    access.patients.update(old.compartments)
+                    return Written(old, changed=False)
+                try:
+                    (stored,) = await self._resources.commit([change])
+                except VersionConflict:
+                    continue
+                _touch_both(access, old, stored)
+                return Written(stored)
             raise Conflict("others kept changing the same resource")
 
     async def delete(self, caller: Caller, type: str, id: str, if_match: int | None = None) -> Stored | None:

@@ -31,6 +31,8 @@ class Plan:
     matched: dict[int, Stored] = field(default_factory=dict)
     table: dict[str, str] = field(default_factory=dict)
     old: dict[str, Stored] = field(default_factory=dict)
+    nothing: set[int] = field(default_factory=set)
+    """The entries whose criteria meet nothing: a PUT creates, a DELETE has nothing to do."""
 
 
 class Planning:
@@ -54,18 +56,28 @@ class Planning:
                 with naming(entry):
                     await self._match(caller, entry, criteria, plan)
 
+        async def target(entry: Entry) -> None:
+            async with gate:
+                with naming(entry):
+                    await self._target(caller, entry, plan)
+
         async with _refusals_first() as group:
             for entry in entries:
                 if entry.method == "POST" and entry.if_none_exist is not None:
                     group.create_task(match(entry, entry.if_none_exist))
+                elif entry.method != "POST" and entry.id is None:
+                    group.create_task(target(entry))
                 else:
                     plan.ids[entry.index] = _own_id(entry)
         _agree_on_claims(entries, plan)
+        _agree_on_targets(entries, plan)
         for entry in entries:
             if entry.full_url and entry.index in plan.ids:
                 plan.table[entry.full_url] = f"{entry.type}/{plan.ids[entry.index]}"
         await self._resolve_conditional_references(caller, entries, plan)
-        touched = [f"{e.type}/{plan.ids[e.index]}" for e in entries if e.method in {"PUT", "DELETE"}]
+        touched = [
+            f"{e.type}/{plan.ids[e.index]}" for e in entries if e.method in {"PUT", "DELETE"} and e.index in plan.ids
+        ]
         if touched:
             found = await self._resources.read_many(touched, lambda _: UNRESTRICTED, deleted=True)
             plan.old = {stored.reference: stored for stored in found}
@@ -79,6 +91,23 @@ class Planning:
             plan.ids[entry.index] = existing.id
         else:
             plan.ids[entry.index] = await self._conditional.claim(caller, entry.type, criteria, new_id())
+
+    async def _target(self, caller: Caller, entry: Entry, plan: Plan) -> None:
+        """Find the resource that a conditional update or deletion is about, or what a PUT is to create."""
+        interaction = Interaction.UPDATE if entry.method == "PUT" else Interaction.DELETE
+        existing = await self._conditional.target(caller, entry.type, entry.criteria, interaction)
+        own = (entry.resource or {}).get("id")
+        if existing is not None:
+            if own not in {None, existing.id}:
+                raise InvalidRequest("the resource's id is not that of the match", code="invalid")
+            plan.ids[entry.index] = existing.id
+            return
+        plan.nothing.add(entry.index)
+        if entry.method == "PUT":
+            claimed = own if isinstance(own, str) else None
+            plan.ids[entry.index] = claimed or await self._conditional.claim(
+                caller, entry.type, entry.criteria, new_id()
+            )
 
     async def _resolve_conditional_references(self, caller: Caller, entries: Sequence[Entry], plan: Plan) -> None:
         wanted: dict[str, Entry] = {}
@@ -104,12 +133,7 @@ class Planning:
 
 def _own_id(entry: Entry) -> str:
     """The id that an entry without a condition writes under."""
-    if entry.method == "POST":
-        return new_id()
-    if entry.id is None:
-        with naming(entry):
-            raise InvalidRequest("conditional update and delete are not supported", code="not-supported")
-    return entry.id
+    return new_id() if entry.method == "POST" or entry.id is None else entry.id
 
 
 @contextmanager
@@ -159,3 +183,17 @@ def _agree_on_claims(entries: Sequence[Entry], plan: Plan) -> None:
                 expression=[f"Bundle.entry[{entry.index}].request.ifNoneExist"],
             )
         first.add(name)
+
+
+def _agree_on_targets(entries: Sequence[Entry], plan: Plan) -> None:
+    """No two entries of a transaction write to one resource, also where criteria name it."""
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.method not in {"PUT", "DELETE"} or entry.index not in plan.ids:
+            continue
+        name = f"{entry.type}/{plan.ids[entry.index]}"
+        if name in seen:
+            raise InvalidRequest(
+                "two entries write to one resource", code="duplicate", expression=[f"Bundle.entry[{entry.index}]"]
+            )
+        seen.add(name)

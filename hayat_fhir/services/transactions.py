@@ -154,6 +154,8 @@ class Transactions:
     def _draft_entry(
         self, caller: Caller, entry: Entry, plan: Plan, *, valid: bool
     ) -> tuple[Change | None, Stored | None]:
+        if entry.index not in plan.ids:
+            return None, None
         id = plan.ids[entry.index]
         matched = plan.matched.get(entry.index)
         resource = rewrite(entry.resource, plan.table) if entry.resource is not None else None
@@ -174,6 +176,10 @@ class Transactions:
             return deletion, None
         if resource is None:
             raise InvalidRequest("the entry has no resource", code="required")
+        if entry.method == "PUT" and entry.id is None:
+            resource = {**resource, "id": id}
+            if entry.index in plan.nothing and old is not None and not old.deleted:
+                raise Conflict("there is another resource with this id")
         if entry.method == "PUT" and resource.get("id") != id:
             raise InvalidRequest("the resource's id must equal the id of the URL", code="invalid")
         change = self._drafting.put(caller, entry.type, id, resource, old, valid=valid)
@@ -193,7 +199,7 @@ def _refuse_duplicates(entries: Sequence[Entry]) -> None:
     seen: set[str] = set()
     for entry in entries:
         names = [entry.full_url] if entry.full_url else []
-        if entry.method in {"PUT", "DELETE"}:
+        if entry.method in {"PUT", "DELETE"} and entry.id is not None:
             names.append(f"{entry.type}/{entry.id}")
         for name in names:
             if name in seen:

@@ -103,12 +103,14 @@ async def test_every_promised_interaction_is_there(
         "history-instance": ("GET", f"{path}/_history", None),
         "search-type": ("GET", "/Patient?_count=1", None),
         "update": ("PUT", path, {**stored, "birthDate": "1990-01-01"}),
+        "patch": ("PATCH", path, [{"op": "add", "path": "/language", "value": "en"}]),
         "delete": ("DELETE", path, None),
     }
     row = next(r for r in statement["rest"][0]["resource"] if r["type"] == "Patient")
     assert {interaction["code"] for interaction in row["interaction"]} == calls.keys()
     for code, (method, url, body) in calls.items():
-        assert (await staff.request(method, url, json=body)).status_code < 300, code
+        headers = {"Content-Type": "application/json-patch+json" if code == "patch" else "application/fhir+json"}
+        assert (await staff.request(method, url, json=body, headers=headers)).status_code < 300, code
     for bundle_type in {interaction["code"] for interaction in statement["rest"][0]["interaction"]}:
         answer = await doctor.post("/", json={"resourceType": "Bundle", "type": bundle_type})
         assert answer.status_code == 200, answer.text

@@ -60,11 +60,11 @@ async def test_links_use_the_configured_base(staff: httpx.AsyncClient, base_url:
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("PATCH", "/Patient/x", "DELETE, GET, HEAD, PUT"),
-        ("DELETE", "/Patient", "GET, HEAD, POST"),
+        ("LINK", "/Patient/x", "DELETE, GET, HEAD, PATCH, PUT"),
+        ("LINK", "/Patient", "DELETE, GET, HEAD, PATCH, POST, PUT"),
         ("GET", "/", "POST"),
         ("PUT", "/metadata", "GET, HEAD"),
-        ("OPTIONS", "/Patient/x", "DELETE, GET, HEAD, PUT"),
+        ("OPTIONS", "/Patient/x", "DELETE, GET, HEAD, PATCH, PUT"),
     ],
 )
 async def test_unknown_methods_get_405_and_allow(staff: httpx.AsyncClient, method: str, path: str, allow: str) -> None:
