@@ -13,7 +13,7 @@ import { useSignedIn } from "../session";
 import { Avatar, Badge, Button, buttonClass, Input } from "../ui/controls";
 import { Heading } from "../ui/layout";
 import { Empty, Loaded, Skeleton } from "../ui/states";
-import { Timeline } from "../ui/timeline";
+import { historyOf, Timeline } from "../ui/timeline";
 import { BreakGlass } from "./break-glass";
 import { Pager } from "./patient";
 import { RecordDialog } from "./record-dialog";
@@ -99,6 +99,8 @@ export function Chart() {
   const [open, setOpen] = useState<"record" | "share" | null>(null);
   const query = useQuery({ queryKey: ["person", id], queryFn: ({ signal }) => read<Patient>(`Patient/${id}`, signal) });
   const tab = tabs.find((one) => one === parameters.get("tab")) ?? "timeline";
+  // asked for together with the person, not after
+  useQuery({ ...historyOf(id), enabled: tab === "timeline", notifyOnChangeProps: [] });
   const bar = useRef<HTMLDivElement>(null);
   useEffect(() => {
     bar.current?.querySelector("[data-state=active]")?.scrollIntoView({ inline: "center", block: "nearest" });

@@ -1,6 +1,6 @@
-import { useMemo, useState } from "react";
+import { memo, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { useQuery } from "@tanstack/react-query";
+import { queryOptions, useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
 import type { DiagnosticReport, Encounter, ImagingStudy } from "fhir/r4";
 import clsx from "clsx";
@@ -29,13 +29,19 @@ const looks = {
   encounter: { icon: Video, tone: "bg-warn-soft text-warn" },
 };
 
+/** As many as the server gives at once: pages have to be asked for one after the other. */
+const AT_ONCE = 1000;
+/** How many entries are drawn at first, and how many more in each pause after that. */
+const SCREENFUL = 20;
+const MORE = 40;
+
 /** A patient's reports, studies and encounters, and which hospital each came from. */
 async function history(patient: string, signal: AbortSignal): Promise<Entry[]> {
   const [origin, reports, studies, encounters] = await Promise.all([
     sources(patient, signal),
-    searchAll<DiagnosticReport>("DiagnosticReport", { patient }, signal),
-    searchAll<ImagingStudy>("ImagingStudy", { patient }, signal),
-    searchAll<Encounter>("Encounter", { patient }, signal),
+    searchAll<DiagnosticReport>("DiagnosticReport", { patient, _count: AT_ONCE }, signal),
+    searchAll<ImagingStudy>("ImagingStudy", { patient, _count: AT_ONCE }, signal),
+    searchAll<Encounter>("Encounter", { patient, _count: AT_ONCE }, signal),
   ]);
   const entry = (kind: Kind, resource: DiagnosticReport | ImagingStudy | Encounter, rest: Pick<Entry, "date" | "title" | "text" | "detail">): Entry => {
     const reference = `${resource.resourceType}/${resource.id ?? ""}`;
@@ -70,11 +76,14 @@ async function history(patient: string, signal: AbortSignal): Promise<Entry[]> {
   return all.sort((a, b) => b.date.localeCompare(a.date));
 }
 
+/** What the timeline shows; a page can ask for it before it knows the rest. */
+export const historyOf = (patient: string) => queryOptions({ queryKey: ["history", patient], queryFn: ({ signal }) => history(patient, signal) });
+
 export function Timeline({ patient, own }: { patient: string; own: boolean }) {
   const { t } = useTranslation();
   const format = useFormat();
   const [kind, setKind] = useState<Kind | "">("");
-  const query = useQuery({ queryKey: ["history", patient], queryFn: ({ signal }) => history(patient, signal) });
+  const query = useQuery(historyOf(patient));
   return (
     <Loaded query={query} rows={4}>
       {(entries) =>
@@ -101,7 +110,7 @@ export function Timeline({ patient, own }: { patient: string; own: boolean }) {
                 </button>
               ))}
             </div>
-            <Entries entries={entries.filter((entry) => !kind || entry.kind === kind)} />
+            <Entries key={kind} entries={entries.filter((entry) => !kind || entry.kind === kind)} />
           </>
         )
       }
@@ -109,10 +118,22 @@ export function Timeline({ patient, own }: { patient: string; own: boolean }) {
   );
 }
 
+/** How many of them are drawn: a long history appears at once where it begins, and its end without holding up the page. */
+function useDrawn(all: number): number {
+  const [drawn, setDrawn] = useState(SCREENFUL);
+  useEffect(() => {
+    if (drawn >= all) return;
+    const timer = setTimeout(() => setDrawn(drawn + MORE));
+    return () => clearTimeout(timer);
+  }, [drawn, all]);
+  return drawn;
+}
+
 function Entries({ entries }: { entries: Entry[] }) {
   const { t } = useTranslation();
   const format = useFormat();
-  const years = useMemo(() => [...Map.groupBy(entries, (entry) => entry.date.slice(0, 4)).entries()], [entries]);
+  const drawn = useDrawn(entries.length);
+  const years = useMemo(() => [...Map.groupBy(entries.slice(0, drawn), (entry) => entry.date.slice(0, 4)).entries()], [entries, drawn]);
   return years.map(([year, members]) => (
     <section key={year} aria-label={year || t("timeline.undated")} className="mb-8">
       <h2 className="mb-3 text-sm font-semibold text-muted">{year || t("timeline.undated")}</h2>
@@ -125,7 +146,7 @@ function Entries({ entries }: { entries: Entry[] }) {
   ));
 }
 
-function TimelineEntry({ entry, date }: { entry: Entry; date: string }) {
+const TimelineEntry = memo(function TimelineEntry({ entry, date }: { entry: Entry; date: string }) {
   const { t } = useTranslation();
   const { icon: Icon, tone } = looks[entry.kind];
   const target = entry.kind === "report" ? `/app/reports/${entry.id}` : entry.kind === "study" ? `/app/studies/${entry.id}` : `/app/consultations/${entry.id}`;
@@ -167,4 +188,4 @@ function TimelineEntry({ entry, date }: { entry: Entry; date: string }) {
       </article>
     </li>
   );
-}
+});

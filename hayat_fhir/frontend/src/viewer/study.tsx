@@ -12,7 +12,10 @@ import { Button } from "../ui/controls";
 import { Heading } from "../ui/layout";
 import { Empty, Loaded, Skeleton } from "../ui/states";
 
-const Panes = lazy(() => import("./panes"));
+/** The viewer itself is large: it comes together with what it is to show, not after. */
+const panes = import("./panes");
+panes.catch(() => undefined);
+const Panes = lazy(() => panes);
 
 /** One series that can be drawn: where its images are, and what stands over them. */
 export interface Stack {
