@@ -56,11 +56,12 @@ in 60 s); ``encounter`` is ``Encounter/<id>`` once it is active: what is written
 ====================================================== ================================================================
 
 **PeerJS**, ``/peerjs``: with a ticket, ``new Peer(ticket.peer, {host, port, secure, path: "/peerjs", token:
-ticket.token, config: ticket.ice})``. A ticket is good for one connection within 60 s. After a cut
-socket: a new ticket with ``{consultation, peer}`` for the same id, then ``peer.options.token = token;
-peer.reconnect()``. Only members of the same consultation reach one another. While ``recording.state`` is ``on``, call
-``recording.peer`` with the local stream. Where two sides do not reach each other, also not by TURN, either asks for a
-relay; both are told of it by ``consultation``, call ``relay`` with the local stream, and get the other's stream back.
+ticket.token, config: ticket.ice})``. A ticket is good for one connection within 60 s. After a cut socket: a new
+ticket with ``{consultation, peer}`` for the same id, then ``peer.options.token = token; peer.reconnect()``; the
+others are not told that it was gone, and media goes on meanwhile. Only members of the same consultation reach one
+another. While ``recording.state`` is ``on``, call ``recording.peer`` with the local stream. Where two sides do not
+reach each other, also not by TURN, either asks for a relay; both are told of it by ``consultation``, call ``relay``
+with the local stream, and get the other's stream back.
 
 **Device check**, WebSocket ``/realtime/device-check``: send ``{token}``, then ``{type: "offer", sdp}`` (all candidates
 in it); the server answers ``{type: "answer", sdp}``, echoes camera and microphone, and sends ``{type: "level",

@@ -11,7 +11,6 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 import structlog
@@ -25,6 +24,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from hayat_fhir.errors import Refusal
 from hayat_fhir.realtime.allowance import Application, Limited
+from hayat_fhir.realtime.waiting import Frame, Waiting
 from hayat_fhir.security.peers import PeerIds
 from hayat_fhir.services.consultations import Consultations
 from hayat_fhir.services.presence import Presence
@@ -36,17 +36,18 @@ KEY = "peerjs"
 RATE, BURST = 40, 200
 """Frames a second, and at once: a call's candidates come together."""
 LONGEST = 64 * 1024
+_CUT = frozenset({1005, 1006, 1012})
+"""Close codes of a connection that may have been cut: no code, no closing, a process that ends (RFC 6455, 7.4)."""
+_RETURN = 15.0
+"""Seconds within which a peer that was cut may come back before the others are told that it has left."""
 _ALIVE = 60.0
 """Seconds without a heartbeat after which a peer is gone."""
-_WAITING = 5.0
-_MOST_WAITING = 100
 _MOST_PEERS = 5000
 _RELAYED = frozenset({"OFFER", "ANSWER", "CANDIDATE", "LEAVE", "EXPIRE"})
 _KEPT = frozenset({"OFFER", "ANSWER", "CANDIDATE"})
 _ABOUT = {"name": "Hayat signalling", "description": "PeerJS signalling between members of a consultation"}
 _LOG = structlog.get_logger("hayat_fhir.realtime")
 
-Frame = dict[str, Any]
 Deliver = Callable[[Frame], Awaitable[None]]
 
 
@@ -61,14 +62,6 @@ class _Peer:
     heard: float = field(default_factory=time.monotonic)
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """Frames from one peer to another that is not there yet."""
-
-    since: float
-    frames: list[Frame] = field(default_factory=list)
-
-
 class Signalling:
     """The peers of this process, and the way to those of others."""
 
@@ -81,7 +74,8 @@ class Signalling:
         self._ids = ids
         self._origins = origins
         self._peers: dict[str, _Peer] = {}
-        self._waiting: dict[tuple[str, str], _Waiting] = {}
+        self._waiting = Waiting()
+        self._missed: dict[str, tuple[float, _Peer]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         presence.listen(self._moved)
 
@@ -101,18 +95,20 @@ class Signalling:
         return Limited(inner, rate=RATE, burst=BURST, longest=LONGEST)
 
     async def run(self) -> None:
-        """Drop what waits too long and peers that are silent, until cancelled."""
+        """Drop what waits too long, peers that are silent and those that do not come back, until cancelled."""
         while True:
             await asyncio.sleep(1)
+            for source, target in self._waiting.expired():
+                await self._deliver(source, {"type": "EXPIRE", "src": target, "dst": source})
             now = time.monotonic()
-            for (source, target), waiting in list(self._waiting.items()):
-                if now - waiting.since > _WAITING:
-                    del self._waiting[source, target]
-                    if source in self._peers:
-                        await self._deliver(source, {"type": "EXPIRE", "src": target, "dst": source})
             for peer in list(self._peers.values()):
                 if now - peer.heard > _ALIVE:
                     await peer.close()
+            for id, (since, peer) in list(self._missed.items()):
+                if now - since > _RETURN:
+                    del self._missed[id]
+                    if self._presence.get(id) is None:
+                        await self._tell_left(peer)
 
     async def attach(self, ticket: Ticket, deliver: Deliver, close: Callable[[], Awaitable[None]]) -> None:
         """Let a peer of this process in: the recorder of a consultation.
@@ -126,14 +122,25 @@ class Signalling:
 
     async def detach(self, id: str) -> None:
         """Forget a peer of this process; the others of its consultation are told."""
-        peer = self._peers.pop(id, None)
-        if peer is None:
+        if id in self._peers:
+            await self._leave(self._peers[id])
+
+    async def _leave(self, peer: _Peer, *, quietly: bool = False) -> None:
+        """Forget a peer. ``quietly``: it has come back or may do so, under the same id, and its calls go on."""
+        if self._peers.get(peer.id) is not peer:
             return
+        del self._peers[peer.id]
+        if quietly:
+            self._missed[peer.id] = (time.monotonic(), peer)
+        else:
+            await self._tell_left(peer)
+        await self._presence.remove(peer.id)
+
+    async def _tell_left(self, peer: _Peer) -> None:
         for other in self._presence.in_room(peer.ticket.consultation):
-            if other.kind == "peer" and other.id != id:
+            if other.kind == "peer" and other.id != peer.id:
                 with contextlib.suppress(Refusal):
-                    await self._send(other, {"type": "LEAVE", "src": id, "dst": other.id})
-        await self._presence.remove(id)
+                    await self._send(other, {"type": "LEAVE", "src": peer.id, "dst": other.id})
 
     async def relay(self, source: str, message: object) -> None:
         """Take one message of a peer of this process; what is malformed, or for somebody else, is dropped.
@@ -153,7 +160,7 @@ class Signalling:
         other = self._presence.get(target)
         if other is None:
             if kind in _KEPT:
-                self._keep(source, target, frame)
+                self._waiting.keep(source, target, frame)
             return
         if other.kind != "peer" or other.consultation != peer.ticket.consultation:
             if kind == "OFFER":
@@ -192,17 +199,21 @@ class Signalling:
         async def close() -> None:
             with contextlib.suppress(RuntimeError, WebSocketDisconnect):
                 await socket.close()
-            await self.detach(asked["id"])
+            await self._leave(peer)
 
         peer = self._peers[asked["id"]] = _Peer(asked["id"], ticket, deliver, close)
         try:
-            await self._presence.put(self._connected(peer))
+            # before the others know of it: what has waited comes after
             await deliver({"type": "OPEN"})
+            await self._presence.put(self._connected(peer))
             while True:
                 text = await socket.receive_text()
                 peer.heard = time.monotonic()
                 await self.relay(peer.id, _parsed(text))
-        except (WebSocketDisconnect, RuntimeError, KeyError):
+        except WebSocketDisconnect as left:
+            if left.code in _CUT:
+                await self._leave(peer, quietly=True)
+        except (RuntimeError, KeyError):
             return
         except Refusal as refused:
             _LOG.warning("signalling interrupted", cause=type(refused).__name__)
@@ -228,8 +239,9 @@ class Signalling:
         present = self._presence.get(asked["id"])
         if present is not None and (present.account, present.consultation) != (ticket.account, ticket.consultation):
             return {"type": "ID-TAKEN", "payload": {"msg": "ID is taken"}}, None
-        if asked["id"] in self._peers:
-            await self._peers[asked["id"]].close()
+        if (former := self._peers.get(asked["id"])) is not None:
+            await self._leave(former, quietly=True)
+            await former.close()
         return {}, ticket
 
     def _connected(self, peer: _Peer) -> Connected:
@@ -245,26 +257,19 @@ class Signalling:
             consultation=ticket.consultation,
         )
 
-    def _keep(self, source: str, target: str, frame: Frame) -> None:
-        """Hold a frame until its receiver comes, for a short while."""
-        waiting = self._waiting.setdefault((source, target), _Waiting(time.monotonic()))
-        if sum(len(some.frames) for (other, _), some in self._waiting.items() if other == source) < _MOST_WAITING:
-            waiting.frames.append(frame)
-
     def _moved(self, before: Connected | None, now: Connected | None) -> None:
         """A peer has come: what waits for it goes to it, if it is of the same consultation."""
-        if before is not None or now is None or now.kind != "peer" or not self._waiting:
+        if before is not None or now is None or now.kind != "peer" or not self._waiting.is_for(now.id):
             return
         task = asyncio.get_running_loop().create_task(self._flush(now))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _flush(self, came: Connected) -> None:
-        for source, target in [key for key in self._waiting if key[1] == came.id]:
-            waiting = self._waiting.pop((source, target))
+        for source, frames in self._waiting.take(came.id):
             peer = self._peers.get(source)
             if peer is not None and peer.ticket.consultation == came.consultation:
-                for frame in waiting.frames:
+                for frame in frames:
                     with contextlib.suppress(Refusal):
                         await self._send(came, frame)
 

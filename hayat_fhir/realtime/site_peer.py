@@ -11,7 +11,8 @@ import structlog
 
 from hayat_fhir.errors import HayatError
 from hayat_fhir.realtime.media import MediaProcess
-from hayat_fhir.realtime.signalling import Frame, Signalling
+from hayat_fhir.realtime.signalling import Signalling
+from hayat_fhir.realtime.waiting import Frame
 from hayat_fhir.services.presence import Presence
 from hayat_fhir.store.consultations import Consultation
 from hayat_fhir.store.tickets import Ticket

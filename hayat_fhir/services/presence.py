@@ -102,7 +102,7 @@ class Presence:
         """Forget a connection of this process; where the database does not answer, ``beat`` removes it later."""
         if self._own.pop(id, None) is not None:
             try:
-                await self._rows.remove([id])
+                await self._rows.remove(self.process, [id])
             except Unavailable:
                 return
 
@@ -116,7 +116,7 @@ class Presence:
             await self._rows.put(*self._own.values())
         stale = [one.id for one in self._known.values() if one.process == self.process and one.id not in self._own]
         if stale:
-            await self._rows.remove(stale)
+            await self._rows.remove(self.process, stale)
         await self._rows.sweep()
 
     async def close(self) -> None:

@@ -59,14 +59,14 @@ class PresenceRows:
             with answered():
                 await rows.bulk_write([ReplaceOne({"_id": one.id}, _row(one), upsert=True) for one in connected])
 
-    async def remove(self, ids: Iterable[str]) -> None:
-        """Forget connections.
+    async def remove(self, process: str, ids: Iterable[str]) -> None:
+        """Forget connections of a process; not those that have come to another one since, under the same id.
 
         Raises:
             Unavailable: MongoDB does not answer.
         """
         with answered():
-            await self._rows.delete_many({"_id": {"$in": list(ids)}})
+            await self._rows.delete_many({"_id": {"$in": list(ids)}, "process": process})
 
     async def all(self) -> list[Connected]:
         """All of them.

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from hayat_fhir.demonstration_site import Site
+from hayat_fhir.demonstration_site import Site, free_port
 from hayat_fhir.dimse.demonstration import push_examples
 
 from .images import image, push
@@ -54,6 +54,8 @@ class Hospital:
 
     url: str
     patient: Person
+    other_patient: Person
+    """Nothing is known of them."""
     doctor: Person
     staff: Person
     studies: dict[str, str]
@@ -61,6 +63,8 @@ class Hospital:
     dicom_port: int
     number: str
     """The patient's number, as images carry it."""
+    other_origin: str
+    """Whose pages may use the site too."""
 
     def http(self, person: Person) -> httpx.Client:
         """A client with this person's token."""
@@ -71,16 +75,18 @@ class Hospital:
 @pytest.fixture(scope="session")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hospital]:
     """The site, started as ``hayat serve`` does."""
+    origin = f"http://localhost:{free_port()}"
     site = Site("Al-Noor Hospital", "NOOR", tmp_path_factory.mktemp("noor"))
+    site.further_settings["HAYAT_CORS_ORIGINS"] = json.dumps([origin])
     site.start()
     try:
         site.wait_until_ready()
-        yield _peopled(site)
+        yield _peopled(site, origin)
     finally:
         site.stop()
 
 
-def _peopled(site: Site) -> Hospital:
+def _peopled(site: Site, origin: str) -> Hospital:
     email = "staff@noor.example"
     site.hayat(
         *("account", "add", "--role", "staff", "--email", email, "--name", "Samira Haddad", "--password-stdin"),
@@ -120,8 +126,15 @@ def _peopled(site: Site) -> Hospital:
         studies = _studies(http, patient["id"])
         strange = [image(file, value, birth_date="19500101") for file in ("CT_small.dcm", "MR_small.dcm")]
         assert push(site.dicom_port, strange) == [_QUARANTINED, _QUARANTINED]
+        del http.headers["authorization"]
+        _post(
+            http,
+            "/api/v1/patient/register",
+            _person("Nadia Saleh", "other@noor.example") | {"birthdate": "1990-01-02", "IDcard": 11223344},
+        )
         person = _signed_in(http, "patient", "patient@noor.example")
-    return Hospital(site.url, person, doctor, staff, studies, site.dicom_port, value)
+        other = _signed_in(http, "patient", "other@noor.example")
+    return Hospital(site.url, person, other, doctor, staff, studies, site.dicom_port, value, origin)
 
 
 def _numbered(http: httpx.Client, url: str, id: str) -> str:

@@ -65,6 +65,11 @@ class PeerSocket:
         """Close."""
         await self._socket.close()
 
+    async def cut(self) -> None:
+        """End the connection without a word, as a network does."""
+        self._socket.transport.abort()
+        await self._socket.wait_closed()
+
 
 async def ticket(person: Person, url: str, consultation: str, **more: str) -> dict[str, Any]:
     """A ticket for a person."""

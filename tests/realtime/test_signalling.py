@@ -12,7 +12,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.realtime.conftest import Connect, Served, until
+from tests.realtime.conftest import Connect, Person, Served, until
 from tests.realtime.peerjs import Peers, PeerSocket, ticket
 from tests.realtime.test_consultations import active
 
@@ -145,6 +145,7 @@ async def test_nobody_discovers_peers(served: Served, peers: Peers) -> None:
     """Neither by listing, nor under another key."""
     async with httpx.AsyncClient(base_url=served.url, trust_env=False) as http:
         assert (await http.get("/peerjs/peerjs/peers")).status_code == 401
+        assert (await http.get("/peerjs/peers")).status_code in {401, 404}
         assert (await http.get("/peerjs/other/id")).status_code == 404
         about = await http.get("/peerjs/")
         assert (about.status_code, "name" in about.json()) == (200, True)
@@ -221,6 +222,78 @@ async def test_a_doctor_with_an_open_peer_is_in_a_consultation(served: Served, p
     await two.close()
     await until(shown)
     assert home.client.connected
+
+
+@pytest.mark.parametrize("process", [0, 1])
+async def test_who_comes_back_after_a_cut_is_not_missed(
+    served: Served, peers: Peers, connect: Connect, process: int
+) -> None:
+    """The others' calls go on: no LEAVE, whether the cut is noticed before the peer is back, or after."""
+    doctor, patient, _, _, consultation = await active(served, connect)
+    one = await peers.of(patient, served.urls[0], consultation["id"])
+    two = await peers.of(doctor, served.urls[0], consultation["id"])
+    await two.cut()
+    back = await _again(peers, doctor, served.urls[process], consultation["id"], two.id)
+    await _reached(one, back)
+    half_open = back
+    back = await _again(peers, doctor, served.urls[process], consultation["id"], two.id)
+    assert await half_open.ended()
+    await _reached(one, back)
+    elsewhere = await _again(peers, doctor, served.urls[1 - process], consultation["id"], two.id)
+    await back.cut()
+    await _reached(one, elsewhere)
+    await elsewhere.send("ANSWER", one.id, {})
+    assert await _told(one) == "ANSWER"
+    await elsewhere.close()
+    assert await _told(one) == "LEAVE"
+
+
+async def test_who_does_not_come_back_has_left(served: Served, peers: Peers, connect: Connect) -> None:
+    """The others are told, a little later."""
+    doctor, patient, _, _, consultation = await active(served, connect)
+    one = await peers.of(patient, served.urls[0], consultation["id"])
+    two = await peers.of(doctor, served.urls[1], consultation["id"])
+    await _reached(one, two)
+    await two.cut()
+    assert await _told(one) == "LEAVE"
+
+
+async def _told(one: PeerSocket) -> str:
+    """What kind of message comes next, but for what has expired on a slow machine."""
+    while (kind := str((await one.next())["type"])) == "EXPIRE":
+        pass
+    return kind
+
+
+async def _again(peers: Peers, person: Person, url: str, consultation: str, id: str) -> PeerSocket:
+    given = await ticket(person, url, consultation, peer=id)
+    socket = await peers.open(url, id, given["token"])
+    assert await socket.next() == {"type": "OPEN"}
+    return socket
+
+
+async def _reached(one: PeerSocket, other: PeerSocket) -> None:
+    """What the one says arrives at the other; another process's news may take a moment."""
+
+    async def heard() -> bool:
+        await one.send("CANDIDATE", other.id, {})
+        try:
+            return (await other.next(1))["type"] == "CANDIDATE"
+        except TimeoutError:
+            return False
+
+    await until(heard)
+
+
+async def test_a_peer_that_says_it_leaves_has_left(served: Served, peers: Peers, connect: Connect) -> None:
+    """LEAVE without a receiver: the others of the consultation are told, and the socket is closed."""
+    doctor, patient, _, _, consultation = await active(served, connect)
+    one = await peers.of(patient, served.urls[0], consultation["id"])
+    two = await peers.of(doctor, served.urls[1], consultation["id"])
+    await _reached(one, two)
+    await two.send("LEAVE")
+    assert (await one.next())["type"] == "LEAVE"
+    assert await two.ended()
 
 
 async def test_a_ticket_that_has_run_out_lets_nobody_in(served: Served, peers: Peers, connect: Connect) -> None:

@@ -19,12 +19,19 @@ export interface CallState {
 }
 
 const PAUSE = 2000;
+/** How long media may still come from a side whose socket is gone, before its picture is taken away. */
+const GONE = 8000;
+/** How long two sides try to reach each other before the site passes on what they send; ICE gives up later, or never. */
+const UNREACHED = 15_000;
 
 export class Call {
   state: CallState = { local: null, remote: null, microphone: true, camera: true, problem: "" };
   private peer: Peer | undefined;
   private calls = new Map<string, MediaConnection>();
   private passed = new Set<string>();
+  /** The peers of those who are in the room too. */
+  private others = new Set<string>();
+  private consultation: Consultation | undefined;
   private ended = false;
 
   constructor(
@@ -50,11 +57,17 @@ export class Call {
   }
 
   /** What the site's own recorder or relay is sent; each of them once. */
-  pass({ recording, relay }: Consultation): void {
+  pass(consultation: Consultation): void {
+    this.consultation = consultation;
+    const { recording, relay } = consultation;
     for (const peer of [recording.state === "on" ? recording.peer : null, relay]) {
-      if (!peer || this.passed.has(peer) || !this.peer || !this.state.local) continue;
+      if (!peer || this.passed.has(peer) || !this.peer?.open || !this.state.local) continue;
       this.passed.add(peer);
+      const { options } = this.peer;
+      const { config } = options as { config: RTCConfiguration };
+      options.config = { ...config, iceTransportPolicy: "all" } satisfies RTCConfiguration; // the site is no stranger
       const made = this.peer.call(peer, this.state.local);
+      options.config = config;
       if (peer === relay) this.follow(made);
     }
   }
@@ -108,23 +121,29 @@ export class Call {
     const secure = location.protocol === "https:";
     const peer = new Peer(id, { host: location.hostname, port: Number(location.port) || (secure ? 443 : 80), secure, path: "/peerjs", token, config: ice });
     this.peer = peer;
-    peer.on("open", this.join);
+    peer.on("open", () => {
+      this.join();
+      // where both have come back, one of them calls: two calls at once would each end the other
+      for (const other of this.others) setTimeout(() => this.meetAgain(other), peer.id < other ? PAUSE : 3 * PAUSE);
+      if (this.consultation) this.pass(this.consultation);
+    });
     peer.on("call", (made) => {
+      this.others.add(made.peer);
       made.answer(this.state.local ?? undefined);
       this.follow(made);
     });
-    peer.on("disconnected", () => void this.again());
+    peer.on("disconnected", (last) => void this.again(last));
     peer.on("error", (error) => {
       if (error.type === "unavailable-id" || error.type === "invalid-key") this.set({ problem: "call.noSignalling" });
     });
   }
 
   /** The connection to the signalling server was cut: the calls go on, and a new ticket lets new ones come. */
-  private async again(): Promise<void> {
+  private async again(last: string): Promise<void> {
     while (!this.ended && this.peer && this.peer.disconnected && !this.peer.destroyed) {
       await new Promise((done) => setTimeout(done, PAUSE));
       try {
-        const { token } = await this.ticket(this.peer.id);
+        const { token } = await this.ticket(last);
         this.peer.options.token = token;
         this.peer.reconnect();
         return;
@@ -138,13 +157,29 @@ export class Call {
     if (this.peer?.open) connection()?.emit("join-room", this.id, this.peer.id);
   };
 
+  /** Whose socket was cut comes anew; where media went on meanwhile, nothing is to be done. */
   private readonly meet = (peer: string): void => {
-    if (this.peer && this.state.local && peer !== this.peer.id) this.follow(this.peer.call(peer, this.state.local));
+    if (peer === this.peer?.id) return;
+    this.others.add(peer);
+    if (this.peer?.open && this.state.local && !this.flows(peer)) this.follow(this.peer.call(peer, this.state.local));
   };
 
+  private meetAgain(peer: string): void {
+    const state = this.calls.get(peer)?.peerConnection?.connectionState ?? "closed";
+    if (this.others.has(peer) && !["new", "connecting", "connected"].includes(state)) this.meet(peer);
+  }
+
   private readonly part = (peer: string): void => {
-    this.calls.get(peer)?.close();
+    this.others.delete(peer);
+    const made = this.calls.get(peer);
+    setTimeout(() => {
+      if (made && !this.flows(peer)) made.close();
+    }, GONE);
   };
+
+  private flows(peer: string): boolean {
+    return this.calls.get(peer)?.peerConnection?.connectionState === "connected";
+  }
 
   private follow(made: MediaConnection): void {
     this.calls.get(made.peer)?.close();
@@ -155,8 +190,15 @@ export class Call {
       this.calls.delete(made.peer);
       if (this.calls.size === 0) this.set({ remote: null });
     });
-    made.peerConnection.addEventListener("connectionstatechange", () => {
-      if (made.peerConnection.connectionState === "failed") void json(`/realtime/consultations/${this.id}/relay`, { method: "POST" }).catch(() => undefined);
+    const resort = () => {
+      if (!this.ended) void json(`/realtime/consultations/${this.id}/relay`, { method: "POST" }).catch(() => undefined);
+    };
+    // PeerJS closes a connection that has failed, which then tells nobody but it of its state
+    made.on("error", ({ type }) => {
+      if (String(type) === "negotiation-failed") resort();
     });
+    setTimeout(() => {
+      if (this.calls.get(made.peer) === made && !this.flows(made.peer)) resort();
+    }, UNREACHED);
   }
 }
