@@ -350,7 +350,9 @@ def _built(
         ),
         credentials=Credentials(accounts, hashing, second_factor, auditing),
         legacy_reading=reading,
-        legacy_writing=LegacyWriting(reading, resources, transactions, drafting, people, auditing),
+        legacy_writing=LegacyWriting(
+            reading, resources, transactions, drafting, people, auditing, ConsultationRows(database)
+        ),
         photos=Photos(database),
         presence=presence,
         consultations=Consultations(ConsultationRows(database), tickets, presence, interactions, auditing, peers),

@@ -26,6 +26,7 @@ from hayat_fhir.services.drafting import Drafting, new_id
 from hayat_fhir.services.legacy_reading import Document, LegacyReading, Parts, is_a
 from hayat_fhir.services.people import NewPerson, People
 from hayat_fhir.services.transactions import Transactions
+from hayat_fhir.store.consultations import Consultations
 from hayat_fhir.store.records import Resource, Stored
 from hayat_fhir.store.resources import Resources
 
@@ -47,6 +48,7 @@ class LegacyWriting:
         drafting: Drafting,
         people: People,
         auditing: Auditing,
+        consultations: Consultations,
     ) -> None:
         self._reading = reading
         self._resources = resources
@@ -54,6 +56,7 @@ class LegacyWriting:
         self._drafting = drafting
         self._people = people
         self._auditing = auditing
+        self._consultations = consultations
 
     async def create(self, caller: Caller, entity: Entity, document: Mapping[str, Any]) -> Document:
         """The document that has been stored, as it reads.
@@ -66,7 +69,10 @@ class LegacyWriting:
         mapping = self._reading.mappings[entity]
         async with self._auditing.access(caller, "create", mapping.type):
             check(caller, entity, Action.CREATE, mapping.type)
-            return await self._create(caller, entity, mapping, checked(mapping, document, creating=True))
+            asked = checked(mapping, document, creating=True)
+            if entity is Entity.MEDICAL_RECORD:
+                asked = await self._during(caller, asked)
+            return await self._create(caller, entity, mapping, asked)
 
     async def register(self, document: Mapping[str, Any], address: str | None) -> Document:
         """A new patient with an account, who has come by themselves.
@@ -179,6 +185,13 @@ class LegacyWriting:
         if kept:
             await self._people.set_personnel(main.reference, kept)
         return await self._as_read(caller, entity, mapping, id)
+
+    async def _during(self, caller: Caller, document: dict[str, Any]) -> dict[str, Any]:
+        """A record about the patient with whom its author is talking: of that consultation, unless it says of which."""
+        running = await self._consultations.open_of(caller.subject)
+        if running is None or running.state != "active" or running.patient.id != document.get("patient"):
+            return document
+        return {"consultation": running.id, **document}
 
     async def _existing(
         self, caller: Caller, entity: Entity, mapping: DocumentMapping, id: str

@@ -97,6 +97,32 @@ async def test_a_consultation_is_an_encounter(served: Served, connect: Connect) 
         assert [one["id"] for one in listed["consultations"]] == [id]
 
 
+async def test_a_record_of_the_older_app_belongs_to_the_running_consultation(served: Served, connect: Connect) -> None:
+    """Which names none: it is of the consultation with this patient; one of another patient is of none."""
+    doctor, patient, _, _, consultation = await active(served, connect)
+    other = await served.person("patient")
+    record = {
+        "doctor": doctor.id,
+        "illness": "Cold",
+        "history": "A week.",
+        "peDiagnosis": "Mild.",
+        "treatment": "Rest.",
+    }
+    async with doctor.at(served.url) as http:
+
+        async def encounter(of: Person) -> str | None:
+            answer = await http.post("/api/v1/medicalRecord/", json=record | {"patient": of.id})
+            assert answer.status_code == 201, answer.text
+            report = (await http.get(f"/fhir/DiagnosticReport/{answer.json()['data']['id']}")).json()
+            found: str | None = report.get("encounter", {}).get("reference")
+            return found
+
+        assert await encounter(patient) == f"Encounter/{consultation['id']}"
+        assert await encounter(other) is None
+        await http.post(f"/realtime/consultations/{consultation['id']}/end")
+        assert await encounter(patient) is None
+
+
 async def test_declined_and_cancelled_calls_leave_no_encounter(served: Served, connect: Connect) -> None:
     """And free both sides."""
     doctor, patient, practice, home = await ringing(served, connect)
