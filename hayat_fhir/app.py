@@ -45,6 +45,7 @@ from hayat_fhir.services.drafting import Drafting
 from hayat_fhir.services.emergency import Emergencies
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
+from hayat_fhir.services.front_desk import FrontDesk
 from hayat_fhir.services.imaging_query import ImagingQuery
 from hayat_fhir.services.imaging_visibility import ImagingVisibility
 from hayat_fhir.services.ingest import Ingest
@@ -140,6 +141,7 @@ class Site:
     legacy_writing: LegacyWriting
     photos: Photos
     presence: Presence
+    front_desk: FrontDesk
     consultations: Consultations
     notifications: Notifications
     recordings: Recordings
@@ -270,6 +272,7 @@ def _built(
     )
     presence, tickets = Presence(PresenceRows(database), uuid4().hex), Tickets(database)
     peers = PeerIds(keys.secret("peer ids"))
+    writing = LegacyWriting(reading, resources, transactions, drafting, people, auditing, ConsultationRows(database))
     instances, blobs = Instances(database), Blobs(settings.data_dir / "blobs", settings.disk_reserve_mb << 20)
 
     imaging = imaging_services(
@@ -350,9 +353,8 @@ def _built(
         ),
         credentials=Credentials(accounts, hashing, second_factor, auditing),
         legacy_reading=reading,
-        legacy_writing=LegacyWriting(
-            reading, resources, transactions, drafting, people, auditing, ConsultationRows(database)
-        ),
+        legacy_writing=writing,
+        front_desk=FrontDesk(reading.mappings, writing, resources, transactions, people, auditing),
         photos=Photos(database),
         presence=presence,
         consultations=Consultations(ConsultationRows(database), tickets, presence, interactions, auditing, peers),

@@ -139,6 +139,7 @@ def _legacy(site: Site) -> api_v1.Services:
         reading=site.legacy_reading,
         writing=site.legacy_writing,
         sign_in=site.sign_in,
+        desk=site.front_desk,
         credentials=site.credentials,
         photos=site.photos,
     )

@@ -17,6 +17,7 @@ from hayat_fhir.errors import InvalidRequest, NotFound
 from hayat_fhir.mapping.checking import texts
 from hayat_fhir.security.callers import Caller
 from hayat_fhir.security.legacy_access import Entity
+from hayat_fhir.services.front_desk import FrontDesk
 from hayat_fhir.services.legacy_query import wanted
 from hayat_fhir.services.legacy_reading import LegacyReading
 from hayat_fhir.services.legacy_writing import LegacyWriting
@@ -38,6 +39,7 @@ class Documents:
         callers: Callers,
         reading: LegacyReading,
         writing: LegacyWriting,
+        desk: FrontDesk,
         photos: Photos,
         encoder: PhotoEncoder,
         photo_url: Callable[[str], str],
@@ -46,6 +48,7 @@ class Documents:
         self._callers = callers
         self._reading = reading
         self._writing = writing
+        self._desk = desk
         self._photos = photos
         self._encoder = encoder
         self._photo_url = photo_url
@@ -83,6 +86,20 @@ class Documents:
         caller, id = await self._named(request)
         document = await self._writing.update(caller, self._entity, id, await self._document(request))
         return answers.one(document if self._entity is Entity.DOCTOR else {self._entity.value: document})
+
+    async def correct(self, request: Request) -> Response:
+        """PUT /{id}/correction: the staff change somebody's entry."""
+        caller, id = await self._named(request)
+        return answers.one(await self._desk.correct(caller, self._entity, id, await self._document(request)))
+
+    async def set_access(self, request: Request) -> Response:
+        """PUT /{id}/access ``{disabled}``: shut a person out, or let them in again."""
+        caller, id = await self._named(request)
+        content = await bodies.document(request, bodies.SIGN_IN_LIMIT)
+        if content.keys() != {"disabled"} or not isinstance(content["disabled"], bool):
+            raise InvalidRequest("must be true or false", code="value", expression=["disabled"])
+        await self._desk.set_access(caller, self._entity, id, disabled=content["disabled"])
+        return answers.nothing()
 
     async def delete(self, request: Request) -> Response:
         """DELETE /{id}; ``?reason=`` says why in the audit trail."""

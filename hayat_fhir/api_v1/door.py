@@ -25,8 +25,9 @@ from hayat_fhir.api_v1.photo import MEDIA, PhotoEncoder, default_picture
 from hayat_fhir.api_v1.sessions import Sessions
 from hayat_fhir.errors import Forbidden, NotFound, Refusal
 from hayat_fhir.security.callers import Role
-from hayat_fhir.security.legacy_access import Entity
+from hayat_fhir.security.legacy_access import PEOPLE, Entity
 from hayat_fhir.services.credentials import Credentials
+from hayat_fhir.services.front_desk import FrontDesk
 from hayat_fhir.services.legacy_reading import LegacyReading
 from hayat_fhir.services.legacy_writing import LegacyWriting
 from hayat_fhir.services.sign_in import SignIn
@@ -48,6 +49,7 @@ class Services:
     authentication: Authenticates
     reading: LegacyReading
     writing: LegacyWriting
+    desk: FrontDesk
     sign_in: SignIn
     credentials: Credentials
     photos: Photos
@@ -92,6 +94,7 @@ def application(services: Services, site_url: str, version: str, origins: Sequen
             callers,
             services.reading,
             services.writing,
+            services.desk,
             services.photos,
             encoder,
             lambda name: f"{site_url}{_ROOT}/photo/{name}",
@@ -103,6 +106,11 @@ def application(services: Services, site_url: str, version: str, origins: Sequen
             Route(f"/{entity}/{{id}}", documents.update, methods=["PUT"]),
             Route(f"/{entity}/{{id}}", documents.delete, methods=["DELETE"]),
         ]
+        if entity in PEOPLE:
+            app.router.routes += [
+                Route(f"/{entity}/{{id}}/correction", documents.correct, methods=["PUT"]),
+                Route(f"/{entity}/{{id}}/access", documents.set_access, methods=["PUT"]),
+            ]
     if not origins:
         return _Rooted(app)
     return _Rooted(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hayat_fhir.mapping.document import DocumentMapping, Field
-from hayat_fhir.security.legacy_access import RULES, Action, Entity
+from hayat_fhir.security.legacy_access import PEOPLE, RULES, Action, Entity
 
 _TEXT = {"type": "string"}
 _REF = "#/components/schemas/"
@@ -49,6 +49,8 @@ def description(mappings: Mapping[str, DocumentMapping], site_url: str, version:
                 "parameters": [_parameter("reason", {**_TEXT, "minLength": 1, "maxLength": 500})],
             },
         }
+        if entity in PEOPLE:
+            paths |= _desk_paths(entity)
     paths |= _session_paths()
     return {
         "openapi": "3.1.0",
@@ -63,6 +65,24 @@ def description(mappings: Mapping[str, DocumentMapping], site_url: str, version:
                 "header": {"type": "apiKey", "in": "header", "name": "x-acess-token"},
             },
         },
+    }
+
+
+def _desk_paths(entity: Entity) -> dict[str, Any]:
+    """What the staff do with somebody's entry, beside the legacy routes."""
+    id = {"parameters": [{"name": "id", "in": "path", "required": True, "schema": _TEXT}]}
+    correction = _operation(entity, Action.CORRECT, "200", _one(_ref(entity)))
+    access = {**_operation(entity, Action.CORRECT, "204", None), "operationId": f"access_{entity}"}
+    disabled = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["disabled"],
+        "properties": {"disabled": {"type": "boolean"}},
+    }
+    body = {"required": True, "content": {"application/json": {"schema": disabled}}}
+    return {
+        f"/{entity}/{{id}}/correction": {**id, "put": {**correction, "requestBody": _body(entity, "Change")}},
+        f"/{entity}/{{id}}/access": {**id, "put": {**access, "requestBody": body}},
     }
 
 

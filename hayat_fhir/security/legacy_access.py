@@ -25,6 +25,10 @@ class Entity(StrEnum):
     SPECIALIZATION = "specialization"
 
 
+PEOPLE = (Entity.PATIENT, Entity.DOCTOR, Entity.STAFF)
+"""Those who sign in."""
+
+
 class Action(StrEnum):
     """What a route does."""
 
@@ -33,21 +37,30 @@ class Action(StrEnum):
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
+    CORRECT = "correct"
+    """Beyond the legacy routes: the staff's front desk sets another person's entry right, or shuts them out."""
 
 
 _OWN = "*"
 """After a role: only the entry that stands for the caller."""
 
 _TABLE = """
-                  list                   read                    create   update     delete
-patient           doctor,staff           doctor,staff,patient*   staff    patient*   staff
-doctor            patient,staff          patient,staff,doctor*   staff    doctor*    staff
-staff             staff                  staff                   staff    staff      staff
-medicalRecord     patient,doctor         patient,doctor          doctor   doctor     doctor
-specialization    patient,doctor,staff   patient,staff           staff    staff      staff
+                  list                   read                    create   update     delete   correct
+patient           doctor,staff           doctor,staff,patient*   staff    patient*   staff    staff
+doctor            patient,staff          patient,staff,doctor*   staff    doctor*    staff    staff
+staff             staff                  staff                   staff    staff      staff    staff
+medicalRecord     patient,doctor         patient,doctor          doctor   doctor     doctor   --
+specialization    patient,doctor,staff   patient,staff           staff    staff      staff    staff
 """
 
-_LETTER = {Action.LIST: "s", Action.READ: "r", Action.CREATE: "c", Action.UPDATE: "u", Action.DELETE: "d"}
+_LETTER = {
+    Action.LIST: "s",
+    Action.READ: "r",
+    Action.CREATE: "c",
+    Action.UPDATE: "u",
+    Action.DELETE: "d",
+    Action.CORRECT: "u",
+}
 
 
 def _rules(table: str) -> Mapping[tuple[Entity, Action], frozenset[str]]:

@@ -85,8 +85,12 @@ class LegacyWriting:
         newcomer = replace(_NEWCOMER, address=address)
         return await self._create(newcomer, Entity.PATIENT, mapping, checked(mapping, document, creating=True))
 
-    async def update(self, caller: Caller, entity: Entity, id: str, document: Mapping[str, Any]) -> Document:
+    async def update(
+        self, caller: Caller, entity: Entity, id: str, document: Mapping[str, Any], action: Action = Action.UPDATE
+    ) -> Document:
         """Change the fields that the document names; the whole document, as it reads now.
+
+        ``action`` is what the access table is asked about: the front desk corrects what only its owner updates.
 
         Raises:
             InvalidRequest: A field is unknown or not of its type.
@@ -96,7 +100,7 @@ class LegacyWriting:
         """
         mapping = self._reading.mappings[entity]
         async with self._auditing.access(caller, "update", f"{mapping.type}/{id}"):
-            check(caller, entity, Action.UPDATE, mapping.type, id)
+            check(caller, entity, action, mapping.type, id)
             asked = checked(mapping, _without_ids(document, id), creating=False)
             if "password" in asked:
                 raise InvalidRequest("a password is changed by /auth/password", code="value", expression=["password"])

@@ -111,6 +111,12 @@ class People:
         if account is not None:
             await self._accounts.disable(account.id)
 
+    async def let_in(self, reference: str) -> None:
+        """Enable the account of this person, where there is one."""
+        account = await self._accounts.by_reference(reference)
+        if account is not None:
+            await self._accounts.enable(account.id)
+
     async def _free(self, email: str) -> None:
         """Raise Conflict where somebody has this address for good."""
         account = await self._accounts.by_email(email)

@@ -37,6 +37,7 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "birthdate": _DAY,
     "IDcard": st.integers(0, 10**18 - 1),
     "bloodType": st.sampled_from(["A", "B", "O", "AB"]),
+    "status": st.sampled_from(["draft", "signed", "amended"]),
     "specialization": st.from_regex(r"[A-Za-z0-9.\-]{1,64}", fullmatch=True),
     "doctor": st.from_regex(r"[A-Za-z0-9.\-]{1,64}", fullmatch=True),
     "patient": st.from_regex(r"[A-Za-z0-9.\-]{1,64}", fullmatch=True),

@@ -43,6 +43,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/patient/{id}/correction": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /** correct patient: staff */
+        put: operations["correct_patient"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/patient/{id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /** correct patient: staff */
+        put: operations["access_patient"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/doctor": {
         parameters: {
             query?: never;
@@ -82,6 +120,44 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/doctor/{id}/correction": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /** correct doctor: staff */
+        put: operations["correct_doctor"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/doctor/{id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /** correct doctor: staff */
+        put: operations["access_doctor"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/staff": {
         parameters: {
             query?: never;
@@ -116,6 +192,44 @@ export interface paths {
         post?: never;
         /** delete staff: staff */
         delete: operations["delete_staff"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/{id}/correction": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /** correct staff: staff */
+        put: operations["correct_staff"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/staff/{id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        get?: never;
+        /** correct staff: staff */
+        put: operations["access_staff"];
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -438,6 +552,7 @@ export interface components {
             /** Format: date-time */
             date?: string;
             consultation?: string;
+            status?: string;
             history?: string;
             peDiagnosis?: string;
             illness?: string;
@@ -450,6 +565,8 @@ export interface components {
             /** Format: date-time */
             date?: string;
             consultation?: string;
+            /** @enum {string} */
+            status?: "draft" | "signed" | "amended";
             history: string;
             peDiagnosis: string;
             illness?: string;
@@ -462,6 +579,8 @@ export interface components {
             /** Format: date-time */
             date?: string;
             consultation?: string;
+            /** @enum {string} */
+            status?: "draft" | "signed" | "amended";
             history?: string;
             peDiagnosis?: string;
             illness?: string;
@@ -650,6 +769,65 @@ export interface operations {
             };
         };
     };
+    correct_patient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["patientChange"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        status: "success";
+                        result: number;
+                        /** Format: date-time */
+                        DateTime: string;
+                        data: components["schemas"]["patient"];
+                    };
+                };
+            };
+        };
+    };
+    access_patient: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    disabled: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     list_doctor: {
         parameters: {
             query?: {
@@ -804,6 +982,66 @@ export interface operations {
             };
         };
     };
+    correct_doctor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["doctorChange"];
+                "multipart/form-data": components["schemas"]["doctorChange"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        status: "success";
+                        result: number;
+                        /** Format: date-time */
+                        DateTime: string;
+                        data: components["schemas"]["doctor"];
+                    };
+                };
+            };
+        };
+    };
+    access_doctor: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    disabled: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
     list_staff: {
         parameters: {
             query?: {
@@ -945,6 +1183,65 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    correct_staff: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["staffChange"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        status: "success";
+                        result: number;
+                        /** Format: date-time */
+                        DateTime: string;
+                        data: components["schemas"]["staff"];
+                    };
+                };
+            };
+        };
+    };
+    access_staff: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    disabled: boolean;
+                };
+            };
+        };
         responses: {
             /** @description Done. */
             204: {
