@@ -53,6 +53,7 @@ from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.legacy_reading import LegacyReading
 from hayat_fhir.services.legacy_writing import LegacyWriting
 from hayat_fhir.services.notifications import Notifications
+from hayat_fhir.services.origins import Origins
 from hayat_fhir.services.outbox import StaffOutbox
 from hayat_fhir.services.partnership import PartnerDoors, Partnership
 from hayat_fhir.services.password_hashing import PasswordHashing
@@ -135,13 +136,14 @@ class Site:
     partnership: Partnership
     staff_outbox: StaffOutbox
     dashboard: Dashboard
+    origins: Origins
     sign_in: SignIn
     credentials: Credentials
     legacy_reading: LegacyReading
     legacy_writing: LegacyWriting
+    front_desk: FrontDesk
     photos: Photos
     presence: Presence
-    front_desk: FrontDesk
     consultations: Consultations
     notifications: Notifications
     recordings: Recordings
@@ -338,6 +340,7 @@ def _built(
         registration=registration,
         staff_outbox=StaffOutbox(outbox, policy, auditing),
         dashboard=Dashboard(Statistics(database), Arrivals(database), blobs.disk, policy, auditing),
+        origins=Origins(resources, instances, partners, policy, auditing),
         partnership=Partnership(
             registration, partners, policy, auditing, PartnerDoors(client, PartnerVerification(settings.ae_title))
         ),

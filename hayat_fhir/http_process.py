@@ -63,6 +63,7 @@ def web_application(site: Site) -> Application:
         outbox=site.staff_outbox,
         dashboard=site.dashboard,
         refusals=site.refusals,
+        origins=site.origins,
         ready=ready,
         figures=SiteFigures(site.database).read,
     )
@@ -138,8 +139,8 @@ def _legacy(site: Site) -> api_v1.Services:
         authentication=site.authentication,
         reading=site.legacy_reading,
         writing=site.legacy_writing,
-        sign_in=site.sign_in,
         desk=site.front_desk,
+        sign_in=site.sign_in,
         credentials=site.credentials,
         photos=site.photos,
     )

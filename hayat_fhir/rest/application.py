@@ -30,6 +30,7 @@ from hayat_fhir.rest.messages import Answer, Application, Request
 from hayat_fhir.rest.metrics import Metrics
 from hayat_fhir.rest.oauth import TokenEndpoint
 from hayat_fhir.rest.operations import PatientEverything, PatientShare
+from hayat_fhir.rest.origins import PatientOrigins
 from hayat_fhir.rest.outbox import OutboxOperation
 from hayat_fhir.rest.pages import Pages
 from hayat_fhir.rest.partners import PartnerOperations
@@ -51,6 +52,7 @@ from hayat_fhir.services.emergency import Emergencies
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
 from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.origins import Origins
 from hayat_fhir.services.outbox import StaffOutbox
 from hayat_fhir.services.partnership import Partnership
 from hayat_fhir.services.quarantine import Quarantine
@@ -80,6 +82,7 @@ class Services:
     outbox: StaffOutbox
     dashboard: Dashboard
     refusals: Refusals
+    origins: Origins
     ready: Ready
     figures: ReadFigures
 
@@ -192,6 +195,7 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
             "Patient/{id}/$break-glass",
             {"GET": Action("$break-glass", glass.state), "POST": Action("$break-glass", glass.open)},
         ),
+        Route("Patient/{id}/$origins", {"GET": Action("$origins", PatientOrigins(services.origins).origins)}),
         Route("Patient/{id}/$sharing", {"GET": Action("$sharing", PatientSharing(services.sharing).state)}),
         Route("Patient/{id}/$share", {"GET": Action("$share", share.state), "POST": Action("$share", share.start)}),
     ]

@@ -66,6 +66,7 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "operation-quarantine": _operation("quarantine"),
         "operation-statistics": _operation("statistics"),
         "operation-arrivals": _operation("arrivals"),
+        "operation-origins": _operation("origins"),
         "operation-outbox": _operation("outbox"),
         "operation-partners": _operation("partners"),
         "operation-partner": _operation("partner"),

@@ -24,3 +24,14 @@ def marks(resource: dict[str, Any]) -> tuple[str, ...]:
     tags = resource.get("meta", {}).get("tag", ())
     is_staff = any(tag.get("system") == ROLE_TAGS and tag.get("code") == STAFF_TAG for tag in tags)
     return (PERSONNEL,) if is_staff else ()
+
+
+def without_roles(resource: dict[str, Any]) -> dict[str, Any]:
+    """The resource as another hospital's: who is a doctor or staff there is neither here, and cannot be called."""
+    meta = resource.get("meta", {})
+    tags = meta.get("tag", ())
+    kept = [tag for tag in tags if tag.get("system") != ROLE_TAGS]
+    if len(kept) == len(tags):
+        return resource
+    rest = {name: value for name, value in meta.items() if name != "tag"} | ({"tag": kept} if kept else {})
+    return {name: value for name, value in resource.items() if name != "meta"} | ({"meta": rest} if rest else {})

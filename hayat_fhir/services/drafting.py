@@ -14,7 +14,7 @@ from hayat_fhir.fhir.validation import Validator
 from hayat_fhir.search.entries import IndexEntries
 from hayat_fhir.search.indexing import Indexer
 from hayat_fhir.security.callers import Caller, Role
-from hayat_fhir.security.personnel import marks
+from hayat_fhir.security.personnel import marks, without_roles
 from hayat_fhir.security.policy import Interaction, Policy, is_restricted
 from hayat_fhir.store.records import Change, Resource, Stored
 
@@ -89,6 +89,8 @@ class Drafting:
         if alive and is_part(resource):
             raise Unprocessable("a part (SUBSETTED) does not replace the whole", expression=[f"{type}.meta.tag"])
         resource = {**resource, "id": id}
+        if caller.role is Role.PARTNER:
+            resource = without_roles(resource)
         compartments = (*self._indexer.compartments(resource, id), *marks(resource))
         self._policy.check_write(caller, interaction, type, resource, compartments, old)
         if alive and old is not None and old.resource is not None and same_content(old.resource, resource):
