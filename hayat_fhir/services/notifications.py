@@ -1,6 +1,7 @@
 """What people are told of without asking: an arrived study, a signed report, a delivered share, a broken glass.
 
-Whoever may read the resource may hear of it, and nobody else: the policy decides as it does for a read.
+Whoever may read the resource may hear of it: the policy decides as it does for a read. The staff, whose inbox it is,
+hear that a study has arrived as well, and may not open it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hayat_fhir.errors import Refusal
-from hayat_fhir.security.callers import UNRESTRICTED, Caller
+from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role
 from hayat_fhir.security.policy import Interaction, Policy, sees
 from hayat_fhir.store.changes import Written
 from hayat_fhir.store.resources import Resources
@@ -37,6 +38,7 @@ CRITERIA: tuple[dict[str, Any], ...] = (
 )
 """The change events that may be worth telling. Those of an emergency: https://terminology.hl7.org/ValueSet-v3-PurposeOfUse.html."""
 
+_ARRIVED = "study-arrived"
 _SIGNED = frozenset({"final", "amended", "corrected"})
 
 
@@ -80,7 +82,7 @@ class Notifications:
             return None
         match written.collection:
             case "ImagingStudy" if written.created:
-                return _told("study-arrived", written, document)
+                return _told(_ARRIVED, written, document)
             case "DiagnosticReport" if not await self._was_signed(document):
                 return _told("report-signed", written, document)
             case "AuditEvent":
@@ -90,6 +92,8 @@ class Notifications:
 
     def entitled(self, caller: Caller, notification: Notification) -> bool:
         """Whether a caller may hear of it."""
+        if notification.kind == _ARRIVED and caller.role is Role.STAFF:
+            return not notification.restricted
         type, _, id = notification.reference.partition("/")
         try:
             restriction = self._policy.restriction(caller, Interaction.READ, type)

@@ -34,16 +34,16 @@ async def _untold(browsers: list[Browser], reference: str) -> bool:
 
 
 async def test_a_study_and_a_signed_report_are_told_to_whom_they_concern(served: Served, connect: Connect) -> None:
-    """The patient and the doctors, on any process; not other patients, not staff; no names."""
+    """The patient and the doctors, on any process; not other patients; of the study the staff too; no names."""
     people = {name: await served.person(name) for name in ("doctor", "patient", "staff")}
     doctor, patient = await connect(people["doctor"]), await connect(people["patient"], served.urls[1])
-    others = [await connect(people["staff"]), await connect(await served.person("patient"))]
+    staff, stranger = await connect(people["staff"]), await connect(await served.person("patient"))
     subject = {"reference": f"Patient/{people['patient'].id}"}
     study = await _written(
         served,
         {"resourceType": "ImagingStudy", "status": "available", "subject": subject},
     )
-    for browser in (doctor, patient):
+    for browser in (doctor, patient, staff):
         (told,) = await browser.told("notification", _about(study))
         assert told.keys() == {"kind", "reference", "patient", "at"}
         assert (told["kind"], told["patient"]) == ("study-arrived", subject["reference"])
@@ -63,13 +63,14 @@ async def test_a_study_and_a_signed_report_are_told_to_whom_they_concern(served:
         await browser.told("notification", _about(last))
         told_of = [payload[0]["kind"] for _, payload in browser.events if payload[0].get("reference") == reference]
         assert told_of == ["report-signed"]
-    for about in (study, reference, last):
-        assert await _untold(others, about)
+    assert await _untold([stranger], study)
+    for about in (reference, last):
+        assert await _untold([stranger, staff], about)
 
 
 async def test_what_is_restricted_is_not_told(served: Served, connect: Connect) -> None:
     """Not even that it exists."""
-    people = {name: await served.person(name) for name in ("doctor", "patient")}
+    people = {name: await served.person(name) for name in ("doctor", "patient", "staff")}
     browsers = [await connect(person) for person in people.values()]
     subject = {"reference": f"Patient/{people['patient'].id}"}
     label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
