@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 import time
-from queue import Empty
 from typing import Any
 
 from pynetdicom.dul import DULServiceProvider
@@ -95,13 +94,10 @@ class UpperLayer(DULServiceProvider):  # type: ignore[misc]
     def _act(self) -> None:
         """Let the state machine act on all that has happened."""
         while self.is_alive():
-            try:
-                event = self.event_queue.get_nowait()
-            except Empty:
-                if not self._process_recv_primitive():
-                    return
-            else:
-                self.state_machine.do_action(event)
+            if self.event_queue.queue:
+                self.state_machine.do_action(self.event_queue.get_nowait())
+            elif not self._process_recv_primitive():
+                return
 
     def _read_pdu_data(self) -> None:
         """Read one PDU and put its event into the queue, or its fragments into their message."""
