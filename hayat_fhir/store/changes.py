@@ -36,11 +36,15 @@ class Written:
 
 
 class Changes:
-    """Follows collections. ``criteria`` are change events that count, in the words of ``$match``."""
+    """Follows collections. ``criteria`` are change events that count, in the words of ``$match``.
+
+    Each names its collections (``ns.coll``, or several with ``$in``).
+    """
 
     def __init__(self, database: Database, criteria: Sequence[dict[str, Any]]) -> None:
         self._database = database
         self._criteria = list(criteria)
+        self._collections = sorted({name for one in criteria for name in _collections(one)})
 
     async def follow(self) -> AsyncGenerator[Written | None, None]:
         """Changes from now on, for ever; None where some may have been missed: then read again what you know.
@@ -66,10 +70,17 @@ class Changes:
                 await asyncio.sleep(_PAUSE)
 
     def _pipeline(self) -> list[dict[str, Any]]:
+        # MongoDB drops what is of no collection among these before it looks documents up: images come by the thousand
+        kinds, collections = {"$in": ["insert", "update", "replace", "delete"]}, {"$in": self._collections}
         return [
-            {"$match": {"operationType": {"$in": ["insert", "update", "replace", "delete"]}, "$or": self._criteria}},
+            {"$match": {"ns.coll": collections, "operationType": kinds, "$or": self._criteria}},
             {"$project": {"fullDocument.index": False, "updateDescription": False}},
         ]
+
+
+def _collections(criterion: dict[str, Any]) -> list[str]:
+    named = criterion["ns.coll"]
+    return list(named["$in"]) if isinstance(named, dict) else [named]
 
 
 def _resumable(error: PyMongoError) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database as SyncDatabase
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, OperationFailure
 
 from hayat_fhir.errors import Unavailable
 from hayat_fhir.store.blob_reconciliation import Named
@@ -28,9 +28,13 @@ _INDEXES = [
     IndexModel([("study", ASCENDING), ("series", ASCENDING)], name="study"),
     IndexModel([("blob", ASCENDING)], name="blob"),
     IndexModel(
-        [("pending", ASCENDING), ("study", ASCENDING)], name="pending", partialFilterExpression={"pending": True}
+        [("pending", ASCENDING), ("study", ASCENDING), ("received", ASCENDING)],
+        name="waiting",
+        partialFilterExpression={"pending": True},
     ),
 ]
+_FORMER_INDEX = "pending"
+"""What ``waiting`` was before it held when images came: then each that waits was read to learn that."""
 _QUARANTINE_INDEXES = [
     IndexModel("blob"),
     IndexModel([("uid", ASCENDING), ("sha256", ASCENDING)]),
@@ -38,6 +42,7 @@ _QUARANTINE_INDEXES = [
     IndexModel([("state", ASCENDING), ("received", DESCENDING), ("_id", ASCENDING)]),
 ]
 _DUPLICATE = 11000
+_NO_SUCH_INDEX = 27
 OPEN = "open"
 """The state of what is in quarantine and waits for a decision."""
 
@@ -92,6 +97,11 @@ class IncomingInstances:
         with answered():
             self._rows.create_indexes(_INDEXES)
             self._quarantine.create_indexes(_QUARANTINE_INDEXES)
+            try:
+                self._rows.drop_index(_FORMER_INDEX)
+            except OperationFailure as failure:
+                if failure.code != _NO_SUCH_INDEX:
+                    raise
         self.identities.prepare()
 
     def kept(self, uid: str) -> Named | None:
