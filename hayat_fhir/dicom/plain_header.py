@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from mmap import mmap
 from typing import Any
 
@@ -33,16 +34,17 @@ _PLAIN = re.compile(rb"[!-\[\]-~]([ -~]*[!-~])?")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}")
 _EXPLICIT = struct.Struct("<HH2sH")
 _IMPLICIT = struct.Struct("<HHL")
+_LONG_AT = struct.Struct("<L").unpack_from
 
 
-def wanted(keywords: Iterable[str]) -> dict[int, str]:
-    """The tags of these keywords, each with its VR."""
-    tags = [int(tag) for tag in map(tag_for_keyword, keywords) if tag is not None]
-    return {tag: dictionary_VR(tag) for tag in sorted(tags)}
+def wanted(keywords: Iterable[str]) -> dict[int, tuple[str, str, bytes]]:
+    """The tags of these keywords, each with its name in DICOM JSON and its VR, as text and as it is encoded."""
+    tags = sorted(int(tag) for tag in map(tag_for_keyword, keywords) if tag is not None)
+    return {tag: (f"{tag:08X}", dictionary_VR(tag), dictionary_VR(tag).encode()) for tag in tags}
 
 
 def plain_elements(
-    data: Buffer, start: int, *, is_implicit: bool, tags: Mapping[int, str], is_whole: bool = True
+    data: Buffer, start: int, *, is_implicit: bool, tags: Mapping[int, tuple[str, str, bytes]], is_whole: bool = True
 ) -> dict[str, dict[str, Any]] | None:
     """The DICOM JSON of these tags in the data set that begins at ``start``; None where that is not plain to see.
 
@@ -50,12 +52,10 @@ def plain_elements(
     """
     found: dict[str, dict[str, Any]] = {}
     at, previous, last, size = start, -1, max(tags), len(data)
-    explicit, implicit, kinds = _EXPLICIT.unpack_from, _IMPLICIT.unpack_from, _IS_LONG
+    explicit, implicit, kinds, long, asked = _EXPLICIT.unpack_from, _IMPLICIT.unpack_from, _IS_LONG, _LONG_AT, tags.get
     for _ in range(_MOST_ELEMENTS):
-        if at == size:
-            return found if is_whole else None
         if at + 12 > size:
-            return None
+            return found if is_whole and at == size else None
         if is_implicit:
             group, number, length = implicit(data, at)
             value, vr = at + 8, b""
@@ -66,28 +66,26 @@ def plain_elements(
             if is_long is None:
                 return None
             if is_long:
-                length = int.from_bytes(data[at + 8 : at + 12], "little")
-                value = at + 12
+                (length,) = long(data, value)
+                value += 4
         tag = group << 16 | number
-        if tag <= previous:
-            return None
-        if tag > last:
-            return found
-        expected = tags.get(tag)
+        if not previous < tag <= last:
+            return found if tag > last else None
+        expected, after = asked(tag), value + length
         if length == _UNDEFINED:
-            after = _after_sequence(data, value, is_implicit=is_implicit) if vr in _SEQUENCE and not expected else None
-            if after is None:
+            end = _after_sequence(data, value, is_implicit=is_implicit) if vr in _SEQUENCE and not expected else None
+            if end is None:
                 return None
-            at, previous = after, tag
-            continue
-        if value + length > size:
+            after = end
+        elif after > size:
             return None
-        if expected is not None:
-            element = _element(bytes(data[value : value + length]), expected) if length <= _LONGEST else None
-            if element is None or (vr and vr != expected.encode()):
+        elif expected is not None:
+            name, its_vr, encoded = expected
+            element = _element(bytes(data[value:after]), its_vr) if length <= _LONGEST else None
+            if element is None or (vr and vr != encoded):
                 return None
-            found[f"{tag:08X}"] = element
-        at, previous = value + length, tag
+            found[name] = element
+        at, previous = after, tag
     return None
 
 
@@ -126,8 +124,9 @@ def _after_sequence(data: Buffer, at: int, *, is_implicit: bool) -> int | None:
     return None
 
 
+@lru_cache(maxsize=2048)
 def _element(value: bytes, vr: str) -> dict[str, Any] | None:
-    """One element in DICOM JSON; None for what is not plain."""
+    """One element in DICOM JSON, not to be changed: images of a series share most; None for what is not plain."""
     text = value.rstrip(b"\0") if vr == "UI" else value.rstrip(b" ")
     if not text:
         return {"vr": vr}
