@@ -7,7 +7,6 @@ rewritten. What contradicts what is stored is kept aside, not dropped and not me
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -53,7 +52,8 @@ class Arrival:
         self.offset = len(prefix)
         self.blob = blobs.receive()
         self._digest = sha256()
-        self.head = bytearray(prefix)
+        self._head = bytearray(prefix)
+        self._plain: Header | None = None
         self.blob.write(prefix)
 
     @property
@@ -77,8 +77,25 @@ class Arrival:
             raise TooLarge("the data set is too large")
         self._digest.update(data)
         self.blob.write(data)
-        if len(self.head) < _HEAD:
-            self.head += data[: _HEAD - len(self.head)]
+        if len(self._head) < _HEAD:
+            self._head += data[: _HEAD - len(self._head)]
+            if len(self._head) == _HEAD:
+                self._plain = _read_ahead(self._head, self.transfer_syntax)
+
+    def header(self, character_set: str) -> Header:
+        """The header of the data set, which is complete; text is in this character set where it does not say.
+
+        Raises:
+            InvalidRequest: It cannot be read, or an identifying UID is missing or malformed.
+        """
+        if self._plain is not None:
+            return self._plain
+        if len(self._head) == self.blob.size:
+            plain = read_plain_header(self._head, self.transfer_syntax, is_whole=True)
+            if plain is not None:
+                return plain
+        with self.blob.mapped() as file:
+            return read_file_header(cast("BinaryIO", file), self.transfer_syntax, character_set)
 
     def discard(self) -> None:
         """Leave nothing behind; harmless once it has been taken."""
@@ -129,8 +146,8 @@ class Ingest:
             raise
 
     def _taken(self, arrival: Arrival, study: str | None) -> Taken:
-        durable = arrival.blob.link()
-        header = _header(arrival, self._character_set)
+        arrival.blob.link()
+        header = arrival.header(self._character_set)
         if study not in {None, header.study}:
             raise Unprocessable(
                 "the data set is not of the study that the request names", expression=["StudyInstanceUID"]
@@ -140,8 +157,8 @@ class Ingest:
         instance = _instance(arrival, header)
         instance, reason, differs = self._identified(instance)
         if reason is not None:
-            return self._set_aside(arrival, instance, durable, reason, differs)
-        before = self._add(arrival, instance, durable)
+            return self._set_aside(arrival, instance, reason, differs)
+        before = self._add(arrival, instance)
         if before is None:
             arrival.blob.settle()
             return Taken.STORED
@@ -149,14 +166,14 @@ class Ingest:
             self._blobs.make_durable(before.blob)
             arrival.discard()
             return Taken.KNOWN
-        return self._set_aside(arrival, instance, durable, OTHER_BYTES)
+        return self._set_aside(arrival, instance, OTHER_BYTES)
 
-    def _add(self, arrival: Arrival, instance: Instance, durable: Future[None]) -> Named | None:
+    def _add(self, arrival: Arrival, instance: Instance) -> Named | None:
         """Make row and file durable side by side; the row that was there before, where there was one."""
         try:
-            before = None if self._instances.add(instance) else self._before(instance)
-            if before is None:
-                durable.result()
+            adding = self._instances.add(instance)
+            arrival.blob.sync()
+            before = None if adding.result() else self._before(instance)
         except BaseException:
             arrival.blob.leave()
             raise
@@ -190,11 +207,9 @@ class Ingest:
         differs = differing(known.demographics, said)
         return instance, DEMOGRAPHICS if differs else None, differs
 
-    def _set_aside(
-        self, arrival: Arrival, instance: Instance, durable: Future[None], reason: str, differs: Sequence[str] = ()
-    ) -> Taken:
+    def _set_aside(self, arrival: Arrival, instance: Instance, reason: str, differs: Sequence[str] = ()) -> Taken:
         """Keep it in quarantine; the bytes that are stored already, by a decision, are known."""
-        durable.result()
+        arrival.blob.sync()
         kept = self._instances.kept(instance.uid)
         if kept is not None and kept.sha256 == instance.sha256:
             self._blobs.make_durable(kept.blob)
@@ -210,12 +225,12 @@ class Ingest:
         return Taken.QUARANTINED
 
 
-def _header(arrival: Arrival, character_set: str) -> Header:
-    found = read_plain_header(arrival.head, arrival.transfer_syntax, is_whole=len(arrival.head) == arrival.blob.size)
-    if found is not None:
-        return found
-    with arrival.blob.mapped() as file:
-        return read_file_header(cast("BinaryIO", file), arrival.transfer_syntax, character_set)
+def _read_ahead(head: bytearray, transfer_syntax: str) -> Header | None:
+    """The header within the first bytes, while the sender sends the rest; None where it cannot be read alone."""
+    try:
+        return read_plain_header(head, transfer_syntax, is_whole=False)
+    except InvalidRequest:
+        return None
 
 
 def _instance(arrival: Arrival, header: Header) -> Instance:

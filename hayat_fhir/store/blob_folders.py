@@ -74,7 +74,7 @@ def boot() -> str:
     return _BOOT.read_text().strip()
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
     """Return once the names in it are durable.
 
     Raises:

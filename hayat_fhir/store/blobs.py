@@ -13,8 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
@@ -25,8 +24,6 @@ from hayat_fhir.store.blob_folders import Lease, sync_folder
 _SUFFIX = ".dcm"
 _MINUTE = 12
 """Characters of a name that say when the file was begun: ``yyyymmddHHMM``."""
-_SYNCING = 8
-"""Files that are fsynced at a time: the file system commits them together."""
 _SPACE_EVERY = 32 * 2**20
 """Bytes of one file between two looks at the free space."""
 _NOTE_SECONDS = 10.0
@@ -41,13 +38,12 @@ class Blobs:
     def __init__(self, root: Path, reserve: int = 0) -> None:
         self._root = root
         self._reserve = reserve
-        self._folders: set[Path] = set()
+        self._folders: set[str] = set()
         self._lease: Lease | None = None
         self._noted = 0.0
         self._begun: dict[str, None] = {}
         self._doubtful: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._syncing = ThreadPoolExecutor(_SYNCING, "fsync")
         (root / "incoming").mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def receive(self) -> IncomingBlob:
@@ -75,7 +71,8 @@ class Blobs:
         try:
             for part in parts:
                 blob.write(part)
-            blob.link().result()
+            blob.link()
+            blob.sync()
         except (Unavailable, OSError) as error:
             blob.discard()
             raise Unavailable("the image store cannot be written") from error
@@ -126,9 +123,7 @@ class Blobs:
     def settled(self, unfinished: Path) -> None:
         """It is clear what becomes of an unfinished file, and has been done: its first name goes."""
         unfinished.unlink(missing_ok=True)
-        with self._lock:
-            self._begun.pop(unfinished.name, None)
-            self._doubtful.pop(unfinished.name, None)
+        self._forget(unfinished.name)
 
     def keys(self) -> Iterator[str]:
         """The keys of all files that are stored; to check them all, which takes its time."""
@@ -157,7 +152,7 @@ class Blobs:
         if self.free_bytes() < self._reserve:
             raise Unavailable("the image store has too little space left")
 
-    def _incoming(self, name: str) -> Path:
+    def _incoming(self, name: str) -> str:
         """This process's own folder of unfinished files, in which one of this name is begun now."""
         with self._lock:
             self._begun[name] = None
@@ -167,17 +162,23 @@ class Blobs:
             elif time.monotonic() - self._noted > _NOTE_SECONDS:
                 self._lease.note(oldest)
                 self._noted = time.monotonic()
-            return self._lease.folder
+            return str(self._lease.folder)
 
     def _doubt(self, name: str) -> None:
         with self._lock:
             self._doubtful[name] = time.monotonic()
 
-    def _make_folder(self, folder: Path) -> None:
+    def _forget(self, name: str) -> None:
+        with self._lock:
+            self._begun.pop(name, None)
+            self._doubtful.pop(name, None)
+
+    def _make_folder(self, named: str) -> None:
         """Make a folder durably: it is there only once the one above it has been fsynced."""
         with self._lock:
-            if folder in self._folders:
+            if named in self._folders:
                 return
+            folder = Path(named)
             missing = [folder, *folder.parents][: len(folder.relative_to(self._root).parts)]
             for made in reversed(missing):
                 if not made.is_dir():
@@ -185,20 +186,24 @@ class Blobs:
                 sync_folder(made.parent)
             if len(self._folders) >= _FOLDERS:
                 self._folders.clear()
-            self._folders.add(folder)
+            self._folders.add(named)
 
 
 class IncomingBlob:
-    """One file on its way in: ``write``, ``link``, then ``settle``; or ``discard`` at any time, or ``leave``."""
+    """One file on its way in: ``write``, ``link``, ``sync``, then ``settle``; or ``discard`` at any time, or ``leave``.
 
-    def __init__(self, blobs: Blobs, name: str, folder: Path) -> None:
+    Paths are text here: as objects they would cost more than what is done with them.
+    """
+
+    def __init__(self, blobs: Blobs, name: str, folder: str) -> None:
         self.key = final_key(name)
         self.size = 0
         self._blobs = blobs
-        self._incoming = folder / name
-        self._final = blobs.path(self.key)
+        self._name = name
+        self._incoming = f"{folder}/{name}"
+        self._final = f"{blobs._root}/{self.key}"
+        self._folder = self._final.rpartition("/")[0]
         self._checked = 0
-        self._durable: Future[None] | None = None
         self._descriptor = os.open(self._incoming, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
     def write(self, data: Bytes) -> None:
@@ -220,44 +225,51 @@ class IncomingBlob:
         """What has been written, to be read; close it after use. Not of an empty file."""
         return mmap.mmap(self._descriptor, self.size, prot=mmap.PROT_READ)
 
-    def link(self) -> Future[None]:
-        """Give the file its final name; the future is done when file and name are durable.
+    def link(self) -> None:
+        """Give the file its final name.
 
         Raises:
             Unavailable: The disk is full or fails.
         """
         with _disk():
-            self._blobs._make_folder(self._final.parent)
+            self._blobs._make_folder(self._folder)
             os.link(self._incoming, self._final)
-        self._durable = self._blobs._syncing.submit(self._sync)
-        return self._durable
+
+    def sync(self) -> None:
+        """Return once the linked file and its final name are durable.
+
+        Raises:
+            Unavailable: The disk fails.
+        """
+        with _disk():
+            os.fsync(self._descriptor)
+            sync_folder(self._folder)
 
     def settle(self) -> None:
         """File and row are durable: it is no longer unfinished."""
         self._close()
-        self._blobs.settled(self._incoming)
+        self._unlink(self._incoming)
+        self._blobs._forget(self._name)
 
     def discard(self) -> None:
         """Leave nothing behind; harmless once it is settled or left."""
         if self._descriptor < 0:
             return
         self._close()
-        self._final.unlink(missing_ok=True)
-        self._blobs.settled(self._incoming)
+        self._unlink(self._final)
+        self._unlink(self._incoming)
+        self._blobs._forget(self._name)
 
     def leave(self) -> None:
         """Nobody knows whether there is a row: leave it to the reconciliation."""
         self._close()
-        self._blobs._doubt(self._incoming.name)
+        self._blobs._doubt(self._name)
 
-    def _sync(self) -> None:
-        with _disk():
-            os.fsync(self._descriptor)
-            sync_folder(self._final.parent)
+    def _unlink(self, path: str) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 - as above
 
     def _close(self) -> None:
-        if self._durable is not None:
-            self._durable.exception()
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1

@@ -21,7 +21,7 @@ from hayat_fhir.errors import Unavailable
 from hayat_fhir.store.blob_reconciliation import Named
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.faults import answered
-from hayat_fhir.store.group_commit import GroupCommit
+from hayat_fhir.store.group_commit import Committing, GroupCommit
 from hayat_fhir.store.identities import Identities
 
 _INDEXES = [
@@ -114,13 +114,11 @@ class IncomingInstances:
             row = self._rows.find_one({"_id": uid}, _NAMED)
         return None if row is None else _named(row)
 
-    def add(self, instance: Instance) -> bool:
-        """Make the row durable; False where there is one with this UID already, which may be this one.
+    def add(self, instance: Instance) -> Committing[dict[str, Any], bool]:
+        """Begin to make the row durable; the result is False where there is one with this UID already.
 
-        What several threads add at the same time becomes durable together.
-
-        Raises:
-            Unavailable: MongoDB does not answer.
+        That may be this one. What several threads add at the same time becomes durable together. The result raises
+        Unavailable where MongoDB does not answer, and so does this where it cannot begin.
         """
         return self._adding.submit(instance_row(instance))
 
