@@ -18,9 +18,26 @@ from hayat_fhir.dicomweb.media_types import DICOM, MULTIPART
 from hayat_fhir.errors import Refusal
 from hayat_fhir.fhir.json import serialize
 from hayat_fhir.fhir.outcomes import operation_outcome
+from hayat_fhir.services.frames import Ranges, read_into
 from hayat_fhir.services.retrieval import Retrieved
 
 _CHUNK = 256 * 1024
+_BREAK = b"\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Bytes that lie in a file, in pieces of which offset and length are known."""
+
+    path: Path
+    ranges: Ranges
+
+    def __len__(self) -> int:
+        return sum(length for _, length in self.ranges)
+
+
+Held = bytes | Stretch
+"""What fits into memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +45,7 @@ class Part:
     """One part: its media type, where it is to be had, and its content or the file that holds it."""
 
     media: str
-    content: bytes | Path
+    content: Held | Path
     length: int
     location: str = ""
 
@@ -51,19 +68,47 @@ def single(part: Part) -> Response:
 
 
 def multipart(parts: Sequence[Part], kind: str) -> Response:
-    """Parts of one kind, streamed one after the other; no more than one chunk of them is in memory."""
+    """Parts of one kind, streamed one after the other; no more than one chunk of a file is in memory."""
     boundary = token_hex(16)
     tail = f"--{boundary}--\r\n".encode()
-    media = f'{MULTIPART}; type="{kind}"; boundary={boundary}'
-    if all(isinstance(part.content, bytes) for part in parts):
-        held = [bit for part in parts for bit in (part.head(boundary), part.content, b"\r\n") if isinstance(bit, bytes)]
-        return Response(b"".join([*held, tail]), media_type=media)
-    length = sum(len(part.head(boundary)) + part.length + 2 for part in parts) + len(tail)
+    length = sum(len(part.head(boundary)) + part.length + len(_BREAK) for part in parts) + len(tail)
     return StreamingResponse(
         _enclosed(parts, boundary, tail),
         headers={"content-length": str(length)},
-        media_type=media,
+        media_type=_media(kind, boundary),
     )
+
+
+async def held(part: Part) -> Response:
+    """One part that fits into memory as the whole answer.
+
+    Raises:
+        NotFound: The file ends before what is asked for.
+    """
+    answer = memoryview(bytearray(part.length))
+    await _fill(answer, part.content)
+    return Response(answer, headers={"content-disposition": "attachment"}, media_type=part.media)
+
+
+async def gathered(parts: Sequence[Part], kind: str) -> Response:
+    """Parts of one kind that fit into memory, read to where they leave from: each byte is copied once.
+
+    Raises:
+        NotFound: A file ends before what is asked for.
+    """
+    boundary = token_hex(16)
+    heads = [part.head(boundary) for part in parts]
+    tail = f"--{boundary}--\r\n".encode()
+    length = sum(len(head) + part.length + len(_BREAK) for head, part in zip(heads, parts, strict=True)) + len(tail)
+    answer, at = memoryview(bytearray(length)), 0
+    for head, part in zip(heads, parts, strict=True):
+        start, end = at + len(head), at + len(head) + part.length
+        answer[at:start] = head
+        await _fill(answer[start:end], part.content)
+        at = end + len(_BREAK)
+        answer[end:at] = _BREAK
+    answer[at:] = tail
+    return Response(answer, media_type=_media(kind, boundary))
 
 
 async def refused(request: Request, error: Exception) -> Response:
@@ -75,18 +120,20 @@ async def refused(request: Request, error: Exception) -> Response:
     return Response(serialize(outcome), status, headers=headers, media_type="application/fhir+json")
 
 
-async def _enclosed(parts: Sequence[Part], boundary: str, tail: bytes) -> AsyncIterator[bytes]:
+async def _enclosed(parts: Sequence[Part], boundary: str, tail: bytes) -> AsyncIterator[bytes | memoryview]:
     for part in parts:
         yield part.head(boundary)
         async for chunk in _content(part):
             yield chunk
-        yield b"\r\n"
+        yield _BREAK
     yield tail
 
 
-async def _content(part: Part) -> AsyncIterator[bytes]:
-    if isinstance(part.content, bytes):
-        yield part.content
+async def _content(part: Part) -> AsyncIterator[bytes | memoryview]:
+    if not isinstance(part.content, Path):
+        filled = memoryview(bytearray(part.length))
+        await _fill(filled, part.content)
+        yield filled
         return
     file = await asyncio.to_thread(part.content.open, "rb")
     try:
@@ -94,3 +141,17 @@ async def _content(part: Part) -> AsyncIterator[bytes]:
             yield chunk
     finally:
         file.close()
+
+
+async def _fill(into: memoryview, content: Held | Path) -> None:
+    match content:
+        case bytes():
+            into[:] = content
+        case Path():
+            await read_into(content, ((0, len(into)),), into)
+        case Stretch(path, ranges):
+            await read_into(path, ranges, into)
+
+
+def _media(kind: str, boundary: str) -> str:
+    return f'{MULTIPART}; type="{kind}"; boundary={boundary}'

@@ -61,12 +61,13 @@ def application(services: Services, site_url: str) -> Starlette:
         **{f"{path}/metadata": wado.metadata for path in (_STUDY, _SERIES, _INSTANCE)},
         **{f"{path}/thumbnail": wado.thumbnail for path in (_STUDY, _SERIES, _INSTANCE, _FRAMES)},
         **{f"{path}/rendered": wado.rendered for path in (_INSTANCE, _FRAMES)},
-        _FRAMES: wado.frames,
         "/dicomweb/wado": WadoUri(callers, services.retrieval, services.processes).image,
         f"{_INSTANCE}/bulkdata/{{place:path}}": wado.bulk_data,
     }
     return Starlette(
         routes=[
+            # first, for routes are tried in this order, and a viewer asks for thousands of frames
+            Route(_FRAMES, wado.frames, methods=["GET"]),
             *(Route(path, stow.store, methods=["POST"]) for path in ("/dicomweb/studies", _STUDY)),
             *(Route(path, deletion.delete, methods=["DELETE"]) for path in (_STUDY, _SERIES, _INSTANCE)),
             *(Route(path, handler, methods=["GET"]) for path, handler in routes.items()),

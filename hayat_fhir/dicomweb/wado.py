@@ -5,20 +5,20 @@ PS3.18 10.4, https://dicom.nema.org/medical/dicom/current/output/html/part18.htm
 
 from __future__ import annotations
 
-import asyncio
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hayat_fhir.dicomweb import media_types
-from hayat_fhir.dicomweb.answers import Part, file_part, multipart, single
+from hayat_fhir.dicomweb.answers import Held, Part, Stretch, file_part, gathered, held, multipart, single
 from hayat_fhir.dicomweb.callers import Callers
 from hayat_fhir.dicomweb.media_types import COMPRESSED, DICOM, EXPLICIT, NATIVE, OCTETS, Range
 from hayat_fhir.errors import InvalidRequest, NotAcceptable, TooLarge
 from hayat_fhir.imaging_process import ImagingProcesses
-from hayat_fhir.services.frames import Frames, read
+from hayat_fhir.services.frames import Frames
 from hayat_fhir.services.retrieval import Retrieval, Retrieved
 from hayat_fhir.services.viewing import Viewing
 
@@ -89,7 +89,7 @@ class Wado:
                 media, frames = found
                 parts = [Part(media, frame, len(frame), f"{self._url(image)}/frames/{number}")
                          for number, frame in zip(numbers, frames, strict=True)]  # fmt: skip
-                return single(parts[0]) if alone else multipart(parts, media.partition(";")[0])
+                return await (held(parts[0]) if alone else gathered(parts, media.partition(";")[0]))
         raise NotAcceptable("frames are served as they are stored, or as application/octet-stream")
 
     async def bulk_data(self, request: Request) -> Response:
@@ -124,7 +124,7 @@ class Wado:
         (picture,) = await self._processes.run("rendered", str(image.path), number=numbers[0], how=how)
         return Response(picture, media_type=media)
 
-    async def _frames(self, image: Retrieved, numbers: list[int], one: Range) -> tuple[str, list[bytes]] | None:
+    async def _frames(self, image: Retrieved, numbers: list[int], one: Range) -> tuple[str, Sequence[Held]] | None:
         path, syntax = str(image.path), image.transfer_syntax
         media = COMPRESSED.get(syntax)
         named = (one.part if one.multipart else one.media) not in {"*/*", ""}
@@ -140,14 +140,15 @@ class Wado:
             return f"{OCTETS}; transfer-syntax={EXPLICIT}", await self._processes.run("decoded", path, numbers=numbers)
         return None
 
-    async def _stored(self, image: Retrieved, numbers: list[int]) -> list[bytes]:
+    async def _stored(self, image: Retrieved, numbers: list[int]) -> Sequence[Held]:
         """Frames as they are stored, from their places in the file where these are known."""
         places = await self._places.find(image, numbers)
         if places is None:
             return await self._processes.run("stored", str(image.path), numbers=numbers)
-        if sum(length for ranges in places for _, length in ranges) > _LARGEST_FRAMES:
+        stretches = [Stretch(image.path, ranges) for ranges in places]
+        if sum(map(len, stretches)) > _LARGEST_FRAMES:
             raise TooLarge("too many bytes of frames are asked for at once")
-        return await asyncio.to_thread(lambda: [read(image.path, ranges) for ranges in places])
+        return stretches
 
     async def _transcoded(self, images: list[Retrieved]) -> list[Part]:
         if len(images) > _MOST_TRANSCODED:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +18,8 @@ Ranges = tuple[tuple[int, int], ...]
 """Offset and bytes of each piece of a frame."""
 _REMEMBERED = 200_000
 """Pieces of the images that are remembered together."""
+_AT_ONCE = 4 * 2**20
+"""Bytes that may be copied while everybody else waits."""
 
 
 class Frames:
@@ -58,21 +62,35 @@ class Frames:
         return found
 
 
-def read(path: Path, ranges: Ranges) -> bytes:
-    """The bytes of a frame.
+async def read_into(path: Path, ranges: Ranges, into: memoryview) -> None:
+    """Fill ``into`` with the bytes of a frame: at once where the system has them in memory, else in a thread.
 
     Raises:
         NotFound: The file ends before.
     """
-    with path.open("rb", buffering=0) as file:
-        pieces = []
-        for offset, length in ranges:
-            file.seek(offset)
-            pieces.append(file.read(length))
-    found = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-    if len(found) != sum(length for _, length in ranges):
-        raise NotFound("the pixel data end before this frame")
-    return found
+    if len(into) > _AT_ONCE or not _read(path, ranges, into, os.RWF_NOWAIT):
+        await asyncio.to_thread(_read, path, ranges, into, 0)
+
+
+def _read(path: Path, ranges: Ranges, into: memoryview, flags: int) -> bool:
+    """False where the flags forbid to wait for the disk, and it must be waited for."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        at = 0
+        for start, length in ranges:
+            offset, end = start, at + length
+            while at < end:
+                count = os.preadv(descriptor, [into[at:end]], offset, flags)
+                if count == 0:
+                    raise NotFound("the pixel data end before this frame")
+                at, offset = at + count, offset + count
+    except OSError:
+        if flags:
+            return False
+        raise
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _pieces(layout: dict[str, Any] | None) -> int:
