@@ -13,6 +13,7 @@ Earlier version, collection ``<Type>_history``: the same without ``index``, and 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -26,11 +27,17 @@ Document = dict[str, Any]
 NEVER = -(2**63)
 """``index.date`` of a resource without a principal date: sorts before every date."""
 
-ANY, OPEN = "any", "open"
-"""Stand in ``index.wide`` beside the keys: ``any`` always, ``open`` where a date has no lower bound."""
+ANY, OPEN, BROAD = "any", "open", "broad"
+"""Stand in ``index.wide`` beside the keys: ``any`` always, ``open`` where a date has no lower bound.
 
-NARROW = 32 * 86_400_000
-"""Milliseconds: a resource whose principal date is one range of at most this length is not ``wide``."""
+``broad`` stands there too, and alone for what is not brief, but narrow.
+"""
+
+BRIEF, NARROW = 25 * 3_600_000, 32 * 86_400_000
+"""Milliseconds: a resource whose principal date is one range of at most this length is not ``broad``, not ``wide``.
+
+The longest day that there is, when the clocks go back, and the longest month.
+"""
 
 WITHOUT_INDEX = {"index": False}
 """Projection of what a reader of resources needs."""
@@ -111,21 +118,26 @@ def _index(entries: IndexEntries) -> Document:
         "date": NEVER if entries.date is None else entries.date,
         "order": entries.order,
     }
-    if entries.date is not None and _is_wide(entries.date, entries.ranges):
+    width = 0.0 if entries.date is None else _width(entries.date, entries.ranges)
+    if width > NARROW:
         is_open = any(entry.low <= FIRST for entry in entries.ranges)
-        index["wide"] = (ANY, *([OPEN] if is_open else []), *entries.keys)
+        index["wide"] = (ANY, BROAD, *([OPEN] if is_open else []), *entries.keys)
+    elif width > BRIEF:
+        index["wide"] = (BROAD,)
     return index
 
 
-def _is_wide(date: int, ranges: tuple[Range, ...]) -> bool:
-    """Whether something of the principal date may lie before ``date``, or more than ``NARROW`` after it.
+def _width(date: int, ranges: tuple[Range, ...]) -> float:
+    """How far behind ``date`` something of the principal date may lie; infinite where it may lie before.
 
     Which parameter is the principal one is not known here: every parameter that begins at ``date`` must be one
-    short range.
+    range.
     """
     candidates = {entry.parameter for entry in ranges if entry.low == date}
     entries = [entry for entry in ranges if entry.parameter in candidates]
-    return not entries or len(entries) > len(candidates) or any(e.high - e.low > NARROW for e in entries)
+    if not entries or len(entries) > len(candidates):
+        return math.inf
+    return max(entry.high - entry.low for entry in entries)
 
 
 def later_of(moment: datetime, previous: datetime) -> datetime:

@@ -19,7 +19,7 @@ from hayat_fhir.errors import InvalidRequest
 from hayat_fhir.search.conditions import Bounds, Condition, SortKey
 from hayat_fhir.security.callers import Restriction
 from hayat_fhir.store.conditions import Filter, conjuncts, instant_of, matching, together
-from hayat_fhir.store.documents import ANY, NARROW, NEVER, OPEN, Document
+from hayat_fhir.store.documents import ANY, BRIEF, BROAD, NARROW, NEVER, OPEN, Document
 
 _DATE = "index.date"
 _FIELDS = {"_id": "_id", "_lastUpdated": "updated"}
@@ -106,7 +106,7 @@ def segments(
     ranges = _ranges(scan, after)
     if scan.field == _DATE and principal is not None:
         window = _window(condition, principal)
-        if window != (None, None):
+        if window is not None:
             return _windowed(scan, condition, restriction, ranges, window)
     return [together(base, part.filter(scan.field)) for part in ranges]
 
@@ -173,16 +173,28 @@ def _ranges(scan: Scan, after: list[Any] | None) -> list[_Range]:
     return [*ranges, _Range(low=value + 1), *([_Range(last, last)] if last is not None else [])]
 
 
-def _window(condition: Condition, principal: str) -> tuple[int | None, int | None]:
-    """Between which dates everything lies that meets the condition and is not wide."""
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Between which dates (None: any) everything lies that meets a condition: of the brief, and of the narrow."""
+
+    brief: int | None
+    narrow: int | None
+    high: int | None
+
+
+def _window(condition: Condition, principal: str) -> _Window | None:
+    """The window of the condition; None where there is none."""
     lows: list[float] = []
+    reaching: list[float] = []
     highs: list[float] = []
     for part in conjuncts(condition):
         if isinstance(part, Bounds) and part.parameter == principal:
             lows += [limit for limit in (part.low_min,) if limit is not None]
-            lows += [limit - NARROW for limit in (part.high_min,) if limit is not None]
+            reaching += [limit for limit in (part.high_min,) if limit is not None]
             highs += [limit for limit in (part.low_max, part.high_max) if limit is not None]
-    return _integer(max(lows, default=None)), _integer(min(highs, default=None))
+    brief, narrow = (max([*lows, *(limit - width for limit in reaching)], default=None) for width in (BRIEF, NARROW))
+    found = _Window(_integer(brief), _integer(narrow), _integer(min(highs, default=None)))
+    return None if found.narrow is None and found.high is None else found
 
 
 def _integer(limit: float | None) -> int | None:
@@ -194,24 +206,28 @@ def _windowed(
     condition: Condition,
     restriction: Restriction,
     ranges: Iterable[_Range],
-    window: tuple[int | None, int | None],
+    window: _Window,
 ) -> list[Filter]:
     """The ranges inside of the window; of what lies before or after it, only wide resources can reach into it.
 
-    With a key the three are read as one: few wide resources have it. Without one, what is inside comes first.
+    With a key the three are read as one: few wide resources have it. Without one, what is inside comes first, and of
+    what narrow resources alone reach from, the broad ones are read.
     """
-    low, high = window
-    narrow = matching(condition, restriction) or {}
+    brief = matching(condition, restriction) or {}
     wide = matching(condition, restriction, "index.wide") or {}
     keyed = "index.wide" in wide
+    low = window.narrow if keyed or window.brief is None else window.brief
     filters: list[Filter] = []
     for part in ranges:
-        before = part.within(None, low - 1) if low is not None else None
-        inside = part.within(low, high)
-        behind = part.within(high + 1, None) if high is not None else None
+        before = part.within(None, window.narrow - 1) if window.narrow is not None else None
+        reaching = part.within(window.narrow, low - 1) if low is not None and low != window.narrow else None
+        inside = part.within(low, window.high)
+        above = None if window.high is None else max(window.high + 1, window.high if low is None else low)
+        behind = part.within(above, None) if above is not None else None
         found = [
             together({} if keyed else {"index.wide": ANY}, wide, before.filter(scan.field)) if before else None,
-            together(narrow, inside.filter(scan.field)) if inside else None,
+            together({"index.wide": BROAD}, wide, reaching.filter(scan.field)) if reaching else None,
+            together(brief, inside.filter(scan.field)) if inside else None,
             together({} if keyed else {"index.wide": OPEN}, wide, behind.filter(scan.field)) if behind else None,
         ]
         ordered = [part for part in (reversed(found) if scan.descending else found) if part is not None]

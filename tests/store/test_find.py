@@ -33,7 +33,7 @@ from hayat_fhir.search.date import FIRST
 from hayat_fhir.search.entries import IndexEntries, Range
 from hayat_fhir.security.callers import UNRESTRICTED, Restriction
 from hayat_fhir.store.database import Database
-from hayat_fhir.store.documents import NARROW
+from hayat_fhir.store.documents import BRIEF, NARROW
 from hayat_fhir.store.paging import Scan, counted, segments
 from hayat_fhir.store.records import Change, Stored
 from hayat_fhir.store.resources import Resources
@@ -195,7 +195,11 @@ async def test_principal_date_windows(resources: Resources, change: MakeChange) 
 
     def entries() -> IndexEntries:
         ranges = tuple(
-            Range("date", low, low + dice.choice([0, day - 1, 31 * day, NARROW + 1, 400 * day, FAR_FUTURE]))
+            Range(
+                "date",
+                low,
+                low + dice.choice([0, day - 1, BRIEF, BRIEF + 1, 31 * day, NARROW + 1, 400 * day, FAR_FUTURE]),
+            )
             for low in sorted(dice.randrange(0, 2000) * day for _ in range(dice.choice([1, 1, 1, 2, 3])))
         )
         if dice.random() < 0.1:
@@ -213,6 +217,7 @@ async def test_principal_date_windows(resources: Resources, change: MakeChange) 
                 (Bounds("date", low_min=a, high_max=b + day - 1),),
                 (Bounds("date", low_max=b, high_min=a),),
                 (Bounds("date", high_min=a), Bounds("date", low_max=b)),
+                (Bounds("date", high_min=b + 40 * day), Bounds("date", low_max=a)),
                 (Bounds("date", high_min=a),),
                 (Bounds("date", low_max=b),),
                 (Bounds("date", low_min=a),),
