@@ -6,6 +6,7 @@ and fetches partners' public keys. Only URLs that staff registered with a partne
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -28,6 +29,8 @@ _STATEMENT_BYTES = 8 * 2**20
 _FHIR_VERSION = re.compile(r"[0-9]+(\.[0-9]+){1,2}(-[a-z0-9]{1,16})?")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _MARGIN = 30.0
+_PATIENCE = 300.0
+_MAX_AGE = re.compile(r"(?:^|[\s,])max-age=([0-9]{1,9})(?:$|[\s,])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class PartnerClient:
             Unprocessable: It refuses, or what answers there is no FHIR server.
         """
         url = f"{_checked(partner.fhir_url)}/metadata"
-        response = await self._send("GET", url, _STATEMENT_BYTES, timeout=10.0, headers={"Accept": _FHIR_JSON})
+        response = await self._send("GET", url, _STATEMENT_BYTES, within=10.0, headers={"Accept": _FHIR_JSON})
         _check_status(response)
         try:
             statement = parse(response.content, limit=_STATEMENT_BYTES)
@@ -90,19 +93,21 @@ class PartnerClient:
             raise Unprocessable("the FHIR version of the partner is not known")
         return version
 
-    async def jwks(self, url: str) -> dict[str, Any]:
+    async def jwks(self, url: str) -> tuple[dict[str, Any], float | None]:
         """The JSON Web Key Set at a registered URL: at most 64 kB, within 3 seconds, without redirects.
+
+        With it, for how many seconds its Cache-Control lets it be kept; None where it does not say.
 
         Raises:
             Unavailable: It cannot be fetched.
             InvalidRequest: It is not a key set.
         """
-        response = await self._send("GET", _checked(url), _JWKS_BYTES, timeout=3.0)
+        response = await self._send("GET", _checked(url), _JWKS_BYTES, within=3.0)
         _check_status(response)
         keys = parse(response.content, limit=_JWKS_BYTES)
         if not isinstance(keys.get("keys"), list):
             raise InvalidRequest("the key set has no keys", code="structure")
-        return keys
+        return keys, _kept_for(response.headers.get("cache-control", ""))
 
     async def _token(self, partner: Partner, fhir_url: str) -> str:
         known = self._tokens.get(partner.id)
@@ -125,17 +130,25 @@ class PartnerClient:
         self._tokens[partner.id] = token
         return token.value
 
-    async def _send(self, method: str, url: str, limit: int, **request: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own arguments
-        """One request whose answer is read up to ``limit`` bytes."""
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        limit: int,
+        *,
+        within: float = _PATIENCE,
+        **request: Any,  # noqa: ANN401 - httpx's own arguments
+    ) -> httpx.Response:
+        """One request whose answer is read up to ``limit`` bytes, and is there ``within`` so many seconds."""
         try:
-            async with self._http.stream(method, url, **request) as response:
+            async with asyncio.timeout(within), self._http.stream(method, url, **request) as response:
                 body = bytearray()
                 async for chunk in response.aiter_bytes():
                     body += chunk
                     if len(body) > limit:
                         raise Unprocessable("the partner's answer is too large", code="too-long")
                 return httpx.Response(response.status_code, headers=_kept(response.headers), content=bytes(body))
-        except httpx.TransportError as error:
+        except (httpx.TransportError, TimeoutError) as error:
             raise Unavailable("the partner cannot be reached") from error
         except httpx.InvalidURL as error:
             raise Unprocessable("the partner's registered URL is not valid") from error
@@ -143,6 +156,14 @@ class PartnerClient:
 
 def _kept(headers: httpx.Headers) -> dict[str, str]:
     return {name: headers[name] for name in ("content-type", "cache-control") if name in headers}
+
+
+def _kept_for(cache_control: str) -> float | None:
+    """The seconds of a Cache-Control header, RFC 9111 section 5.2.2; None where it sets no limit."""
+    if "no-store" in cache_control or "no-cache" in cache_control:
+        return 0.0
+    found = _MAX_AGE.search(cache_control)
+    return float(found[1]) if found else None
 
 
 def _checked(url: object) -> str:

@@ -26,6 +26,7 @@ from hayat_fhir.store.partners import Partner, Partners
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _JWKS_SECONDS = 300.0
 _COOL_DOWN = 60.0
+_AFTER_FAILURE = 5.0
 
 
 class TokenRefused(Refusal):
@@ -46,14 +47,21 @@ class TokenRefused(Refusal):
 class FetchesKeys(Protocol):
     """Fetches a key set from a registered URL."""
 
-    async def jwks(self, url: str) -> dict[str, Any]:
-        """The key set; Unavailable where it cannot be had."""
+    async def jwks(self, url: str) -> tuple[dict[str, Any], float | None]:
+        """The key set, and for how many seconds it may be kept; Unavailable where it cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
+    """A key set, when it came, and for how many seconds it may be kept."""
+
     keys: dict[str, Any]
     at: float
+    seconds: float
+
+    def fresh(self, seconds: float) -> bool:
+        """Whether it came not longer ago than that, and may still be used."""
+        return time.monotonic() - self.at <= min(seconds, self.seconds)
 
 
 class Authorization:
@@ -84,6 +92,7 @@ class Authorization:
         self._ttl = ttl
         self._session_ttl = session_ttl
         self._fetched: dict[str, _Fetched] = {}
+        self._tried: dict[str, float] = {}
 
     async def client_credentials(self, form: Mapping[str, str], address: str | None = None) -> dict[str, Any]:
         """The answer to a token request.
@@ -177,17 +186,26 @@ class Authorization:
     async def _key_set(self, partner: Partner, freshness: float) -> Mapping[str, Any]:
         """The partner's keys: registered with it, or fetched from its URL not longer ago than ``freshness`` seconds.
 
-        An assertion under a key not seen before asks again, at most once a minute.
+        An assertion under a key not seen before asks again, at most once a minute, and a URL that fails is left alone
+        for some seconds: whoever knows a client's name could have it called over and over.
         """
         if partner.jwks is not None:
             return partner.jwks
         if partner.jwks_url is None:
             raise Unauthenticated("the client has no keys")
-        known = self._fetched.get(partner.jwks_url)
-        if known is None or time.monotonic() - known.at > freshness:
-            known = _Fetched(await self._fetch.jwks(partner.jwks_url), time.monotonic())
-            self._fetched[partner.jwks_url] = known
-        return known.keys
+        url = partner.jwks_url
+        known = self._fetched.get(url)
+        if known is not None and known.fresh(freshness):
+            return known.keys
+        if time.monotonic() - self._tried.get(url, -_AFTER_FAILURE) < _AFTER_FAILURE:
+            if known is None or not known.fresh(_JWKS_SECONDS):
+                raise Unauthenticated("the client's keys cannot be had")
+            return known.keys
+        self._tried[url] = time.monotonic()
+        keys, seconds = await self._fetch.jwks(url)
+        kept = _JWKS_SECONDS if seconds is None else max(seconds, _COOL_DOWN)
+        self._fetched[url] = _Fetched(keys, time.monotonic(), kept)
+        return keys
 
 
 def _until(assertion: ClientAssertion) -> datetime:

@@ -1,0 +1,135 @@
+"""Partners' servers may be slow, broken or hostile: what this site fetches from them is bounded in bytes and time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from joserfc.jwk import ECKey
+
+from hayat_fhir.errors import InvalidRequest, Refusal, Unavailable, Unprocessable
+from hayat_fhir.rest.outbound import PartnerClient
+
+Answering = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+def _answer(body: bytes, status: str = "200 OK", *headers: str) -> Answering:
+    async def send(writer: asyncio.StreamWriter) -> None:
+        head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+        writer.write("\r\n".join([*head, "", ""]).encode() + body)
+
+    return send
+
+
+async def _dribble(writer: asyncio.StreamWriter) -> None:
+    """A body that never stops for long, and never ends."""
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n")
+    while not writer.is_closing():
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.2)
+
+
+async def _silence(writer: asyncio.StreamWriter) -> None:
+    del writer
+    await asyncio.sleep(3600)
+
+
+@asynccontextmanager
+async def _server(answering: Answering) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """A server of one answer: its URL, and the request lines that have come."""
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        try:
+            await answering(writer)
+            await writer.drain()
+        except OSError:
+            return
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/jwks.json", asked
+    finally:
+        server.close()
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[PartnerClient]:
+    """This site as a client."""
+    client = PartnerClient("http://127.0.0.1:1/fhir", lambda endpoint, client: f"{endpoint} {client}")
+    yield client
+    await client.close()
+
+
+def _keys(number: int = 1) -> dict[str, Any]:
+    public = ECKey.generate_key("P-384", auto_kid=True).as_dict(private=False)
+    return {"keys": [public] * number}
+
+
+@pytest.mark.parametrize(
+    ("answering", "refusal"),
+    [
+        (_answer(b" " * 10 * 2**20), Unprocessable),
+        (_answer(json.dumps(_keys(10_000)).encode()), Unprocessable),
+        (_answer(b"{}", "500 Internal Server Error"), Unavailable),
+        (_answer(b"", "302 Found", "Location: http://127.0.0.1:1/"), Unprocessable),
+        (_answer(b"<html>canary</html>", "200 OK", "Content-Type: text/html"), InvalidRequest),
+        (_answer(b'{"keys": {}}'), InvalidRequest),
+        (_answer(b'{"keys": [], "keys": []}'), InvalidRequest),
+        (_answer(b"[" * 60_000), InvalidRequest),
+        (_dribble, Unavailable),
+        (_silence, Unavailable),
+    ],
+)
+async def test_a_key_set_is_bounded(client: PartnerClient, answering: Answering, refusal: type[Refusal]) -> None:
+    """Too large, broken, redirected, without end: refused in the time that is given, with nothing of what came."""
+    async with _server(answering) as (url, asked), asyncio.timeout(30):
+        with pytest.raises(refusal) as caught:
+            await client.jwks(url)
+    assert len(asked) == 1
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/latest/meta-data",
+        "http://partner.example/jwks",
+        "http://127.0.0.1.evil.example/jwks",
+        "https://user:secret@partner.example/jwks",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1/",
+    ],
+)
+async def test_other_urls_are_not_called(client: PartnerClient, url: str) -> None:
+    """Only https, or this machine; by the host as it is parsed, and without credentials in it."""
+    with pytest.raises(Unprocessable):
+        await client.jwks(url)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("max-age=90", 90.0),
+        ("public, max-age=5, must-revalidate", 5.0),
+        ("no-store", 0.0),
+        ("private, no-cache", 0.0),
+        ("s-maxage=7", None),
+    ],
+)
+async def test_a_key_set_says_how_long_it_may_be_kept(
+    client: PartnerClient, header: str | None, seconds: float | None
+) -> None:
+    """Its Cache-Control counts."""
+    headers = [f"Cache-Control: {header}"] if header else []
+    async with _server(_answer(json.dumps(_keys()).encode(), "200 OK", *headers)) as (url, _):
+        assert (await client.jwks(url))[1] == seconds
