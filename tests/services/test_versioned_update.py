@@ -74,6 +74,7 @@ async def test_a_partner_renews_what_it_has_sent(site: Site) -> None:
     await site.interactions.update(partner, "Observation", "o", mine)
     written = await site.interactions.update(partner, "Observation", "o", {**mine, "status": "amended"})
     assert written.stored.version == 2
-    doctor = Caller(Role.DOCTOR, "d", "Practitioner/d", scopes=EVERYTHING["doctor"])
+    rights = frozenset({"records:amend"})
+    doctor = Caller(Role.DOCTOR, "d", "Practitioner/d", scopes=EVERYTHING["doctor"], rights=rights)
     with pytest.raises(PreconditionMissing):
         await site.interactions.update(doctor, "Observation", "o", mine)
