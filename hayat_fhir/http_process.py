@@ -55,6 +55,7 @@ def web_application(site: Site) -> Application:
         searching=site.searching,
         bundles=site.bundles,
         everything=site.everything,
+        histories=site.histories,
         exchange=site.exchange,
         sharing=site.sharing,
         emergencies=site.emergencies,

@@ -25,6 +25,7 @@ from hayat_fhir.rest.dispatcher import Dispatcher
 from hayat_fhir.rest.emergency import BreakGlass
 from hayat_fhir.rest.guard import REQUEST_ID, Guard
 from hayat_fhir.rest.health import Health, ReadFigures, Ready
+from hayat_fhir.rest.histories import Histories
 from hayat_fhir.rest.instances import Instances
 from hayat_fhir.rest.messages import Answer, Application, Request
 from hayat_fhir.rest.metrics import Metrics
@@ -59,6 +60,7 @@ from hayat_fhir.services.quarantine import Quarantine
 from hayat_fhir.services.refusals import Refusals
 from hayat_fhir.services.searching import Searching
 from hayat_fhir.services.statistics import Dashboard
+from hayat_fhir.services.type_histories import TypeHistories
 
 _PUBLIC = ((b"cache-control", b"public, max-age=300"),)
 
@@ -74,6 +76,7 @@ class Services:
     searching: Searching
     bundles: Bundles
     everything: Everything
+    histories: TypeHistories
     exchange: Exchange
     sharing: Sharing
     emergencies: Emergencies
@@ -149,6 +152,7 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
     pages = Pages(base_url)
     instances = Instances(services.interactions, pages, site.subsets)
     types = Types(services.interactions, services.conditional_writes, services.searching, pages)
+    histories = Histories(services.histories, pages)
     everything = PatientEverything(services.everything, pages)
     glass = BreakGlass(services.emergencies)
     share = PatientShare(services.exchange, base_url)
@@ -162,6 +166,8 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
         *OutboxOperation(services.outbox, base_url).routes(),
         *StatisticsOperations(services.dashboard).routes(),
         Route("", {"POST": Action("transaction+batch", System(services.bundles).process)}),
+        Route("_history", {"GET": Action("history-system", histories.of_system)}),
+        Route("{type}/_history", {"GET": Action("history-type", histories.of_type)}),
         Route(
             "{type}",
             {

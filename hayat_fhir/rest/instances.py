@@ -52,8 +52,8 @@ class Instances:
     async def history(self, request: Request) -> Answer:
         """GET: the versions, newest first, in pages of ``_count``."""
         options = request.only("_count", "_cursor")
-        count = min(max(_number(options.get("_count"), "_count") or _DEFAULT_COUNT, 1), _MOST)
-        before = _number(options.get("_cursor"), "_cursor")
+        count = min(max(number(options.get("_count"), "_count") or _DEFAULT_COUNT, 1), _MOST)
+        before = number(options.get("_cursor"), "_cursor")
         type, id = request.names["type"], request.names["id"]
         page = await self._interactions.history(request.caller, type, id, count, before)
         return request.answer(200, self._pages.history(f"{type}/{id}", page, count, before))
@@ -119,7 +119,12 @@ def _done(what: str) -> dict[str, object]:
     return operation_outcome([Issue("informational", what, severity="information")])
 
 
-def _number(text: str | None, name: str) -> int | None:
+def number(text: str | None, name: str) -> int | None:
+    """The number that a parameter says; None where it is not there.
+
+    Raises:
+        InvalidRequest: Not a whole number that this server could mean.
+    """
     if text is None:
         return None
     if not text.isascii() or not text.isdigit() or len(text) > 18:

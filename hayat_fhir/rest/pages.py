@@ -13,6 +13,7 @@ from hayat_fhir.fhir.bundles import history, searchset
 from hayat_fhir.services.everything import EverythingPage
 from hayat_fhir.services.interactions import HistoryPage
 from hayat_fhir.services.searching import SearchResult
+from hayat_fhir.services.type_histories import Versions
 from hayat_fhir.store.records import Stored
 
 _CURSOR = "_cursor"
@@ -52,6 +53,12 @@ class Pages:
             None if before is None else str(before),
             None if page.before is None else str(page.before),
         )
+
+    def changes(
+        self, path: str, pairs: Sequence[tuple[str, str]], page: Versions, cursor: str | None
+    ) -> dict[str, Any]:
+        """One page of the versions of a type or of the system."""
+        return self._linked(history(self.base_url, page.versions), path, pairs, cursor, page.cursor)
 
     def _linked(
         self,

@@ -52,6 +52,8 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "read": _rest("read", "R"),
         "vread": _rest("vread", "R"),
         "history-instance": _rest("history-instance", "R"),
+        "history-type": _rest("history-type", "R"),
+        "history-system": _rest("history-system", "R"),
         "search-type": _rest("search-type", "E"),
         "create": _rest("create", "C"),
         "update": _rest("update", "U"),
@@ -99,7 +101,16 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
 """What each kind of access is: type, subtype and action."""
 
 _READING = frozenset(
-    {"read", "vread", "history-instance", "instances-accessed", "instances-transferring", "instances-sent"}
+    {
+        "read",
+        "vread",
+        "history-instance",
+        "history-type",
+        "history-system",
+        "instances-accessed",
+        "instances-transferring",
+        "instances-sent",
+    }
 )
 """What BALP sees as flowing from the server to the client; anything else flows from the client to the server."""
 

@@ -144,6 +144,16 @@ class Database:
                     await self._prepare(name)
         return self.collection(name)
 
+    async def collection_names(self) -> list[str]:
+        """The collections that exist.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        with answered():
+            names: list[str] = await self._database.list_collection_names()
+            return names
+
     async def ensure_indexes(self) -> None:
         """Bring every existing collection to the present set of indexes; may take long on a large database.
 

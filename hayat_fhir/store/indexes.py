@@ -14,7 +14,7 @@ _DATE = "index.date"
 def indexes_of(collection: str) -> list[IndexModel]:
     """The indexes that this collection needs beside ``_id``."""
     if collection.endswith(HISTORY):
-        return []
+        return _HISTORY_INDEXES
     if collection == "AuditEvent":
         return [model for model in _RESOURCE_INDEXES if model.document["name"] not in _NOT_FOR_AUDIT]
     return _RESOURCE_INDEXES if collection[:1].isupper() else _SITE_INDEXES.get(collection, [])
@@ -35,6 +35,12 @@ _RESOURCE_INDEXES = [
     IndexModel([("index.ranges.p", 1), ("index.ranges.lo", 1), ("index.ranges.hi", 1)], name="low"),
     IndexModel([("index.ranges.p", 1), ("index.ranges.hi", 1), ("index.ranges.lo", 1)], name="high"),
 ]
+
+_HISTORY_INDEXES = [
+    IndexModel([("updated", ASCENDING), ("_id", ASCENDING)], name="updated"),
+    IndexModel([("compartments", ASCENDING), ("updated", ASCENDING), ("_id", ASCENDING)], name="compartments"),
+]
+"""What the history of a type is read by; that of one resource is read by ``_id``."""
 
 _NOT_FOR_AUDIT = frozenset({"strings", "low", "high"})
 """AuditEvents are written with every answer, and looked for by key and date."""

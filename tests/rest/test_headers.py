@@ -78,8 +78,8 @@ async def test_unknown_methods_get_405_and_allow(staff: httpx.AsyncClient, metho
     [
         ("/Nonsense", 404),
         ("/Patient/x/y/z", 404),
-        ("/Patient/_history", 404),
-        ("/_history", 404),
+        ("/Nonsense/_history", 404),
+        ("/_history/x", 404),
         ("/Patient/$lastn", 404),
         ("/Observation/x/$everything", 404),
         ("/Patient/a%00b", 400),
