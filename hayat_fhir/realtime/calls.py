@@ -78,12 +78,15 @@ class Calls:
     async def _call(self, session: Session, payload: Sequence[Any]) -> dict[str, Any]:
         called = self._presence.get(payload[0]) if payload and isinstance(payload[0], str) else None
         message = payload[1] if len(payload) > 1 and isinstance(payload[1], dict) else {}
-        if message.get("from", session.sid) != session.sid:
+        doctor = "" if called is None else called.reference.rpartition("/")[2]
+        patient = (session.caller.reference or "").rpartition("/")[2]
+        known = {"from": (session.sid,), "patient": (patient, session.caller.subject), "url": (doctor,)}
+        claims = {name: message[name] for name in known if isinstance(message.get(name), str)}
+        if any(claim not in known[name] for name, claim in claims.items()):
             await self._sockets.denied(session)
         try:
             if called is None or not called.online:
                 raise Conflict("the doctor is not online")
-            doctor = called.reference.rpartition("/")[2]
             consultation = await self._consultations.ring(session.caller, doctor, session.sid)
         except Conflict:
             await self._sockets.emit("availableCall", False, to=session.sid)

@@ -49,7 +49,7 @@ class Served:
     """The running site: ``urls`` are of its two processes, which share nothing but the database."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, urls: list[str], sites: list[Site]) -> None:
-        self._loop = loop
+        self.loop = loop
         self.urls = urls
         self.site = sites[0]
 
@@ -60,13 +60,14 @@ class Served:
 
     async def person(self, role: str) -> Person:
         """A new person."""
-        return await self.run(self._person(role))
+        return await self.run(self.made(role))
 
     async def run(self, work: Any) -> Any:
         """Await something on the site's own event loop."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_awaited(work), self._loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_awaited(work), self.loop))
 
-    async def _person(self, role: str) -> Person:
+    async def made(self, role: str) -> Person:
+        """The same, for whoever runs on the site's own event loop."""
         email = f"{role}-{uuid4().hex}@site.example"
         account = await self.site.registration.account(Role(role), email, f"Test {role}", token_urlsafe(24))
         id = (account.reference or "").rpartition("/")[2]

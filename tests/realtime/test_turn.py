@@ -2,91 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import shlex
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from aioice import stun, turn
+from aioice import stun
 
 from hayat_fhir.realtime.ice import IceServers
-
-_COMPOSE = Path(__file__).parents[2] / "docker-compose.yml"
-_SECRET = "kestrel-71-umbra-quarry"
-_OWN = ("-c", "--external-ip", "--listening-port", "--pidfile", "--realm")
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A running server."""
-
-    port: int
-
-    def credentials(self, account: str, *, ago: float = 0) -> tuple[str, str]:
-        """What an account gets for half an hour, or got some time ago."""
-        ice = IceServers((f"turn:127.0.0.1:{self.port}",), _SECRET.encode(), seconds=1800)
-        (server,) = ice.configuration(account, time.time() - ago)["iceServers"]
-        return server["username"], server["credential"]
-
-    async def allocate(self, username: str, credential: str) -> turn.TurnTransport:
-        """A relay's port."""
-        where = ("127.0.0.1", self.port)
-        transport, _ = await turn.create_turn_endpoint(asyncio.DatagramProtocol, where, username, credential)
-        return transport
-
-
-def _arguments() -> list[str]:
-    """The server's, without those that belong to the machine."""
-    (script,) = yaml.safe_load(_COMPOSE.read_text())["services"]["coturn"]["command"]
-    command = shlex.split(script.replace("$$", "$").partition("exec turnserver")[2])
-    return [one for one in command[2:] if not one.startswith(_OWN)]
+from tests.realtime.turn_server import Turn, arguments, turn_server
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Turn]:
     """The server, on this machine's loopback."""
-    program = shutil.which("turnserver")
-    if program is None:
-        pytest.skip("coturn is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    configuration = tmp_path / "turnserver.conf"
-    configuration.write_text(f"static-auth-secret={_SECRET}\n")
-    own = [
-        f"--listening-port={port}",
-        "--listening-ip=127.0.0.1",
-        "--realm=hayat",
-        f"--pidfile={tmp_path / 'turnserver.pid'}",
-        f"--userdb={tmp_path / 'turndb'}",
-    ]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [program, "-c", str(configuration), *_arguments(), *own], stdout=log, stderr=log, cwd=tmp_path
-        )
-    for _ in range(200):
-        if _listens(port):
-            break
-        time.sleep(0.1)
-    yield Turn(port)
-    process.terminate()
-    process.wait(10)
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
+    with turn_server(tmp_path, arguments()) as running:
+        yield running
 
 
 def _code(refused: pytest.ExceptionInfo[Any]) -> int:
@@ -133,7 +65,7 @@ async def test_an_account_gets_a_few_relays(server: Turn) -> None:
 
 def test_the_compose_file_names_a_range_that_can_be_opened() -> None:
     """A firewall rule: the relay's ports are few, and those of docker-compose.yml."""
-    ports = dict(re.findall(r"--(min|max)-port=(\d+)", " ".join(_arguments())))
+    ports = dict(re.findall(r"--(min|max)-port=(\d+)", " ".join(arguments())))
     assert 0 < int(ports["max"]) - int(ports["min"]) <= 1000
 
 
@@ -141,3 +73,8 @@ def test_relay_only_is_told_to_both_sides() -> None:
     """Then neither learns the other's address: https://www.w3.org/TR/webrtc/#rtcicetransportpolicy-enum."""
     ice = IceServers(("turn:turn.hospital.example:3478",), b"secret", relay_only=True)
     assert ice.configuration("account")["iceTransportPolicy"] == "relay"
+
+
+def test_nobody_elses_servers_are_named() -> None:
+    """A site without servers of its own names none: the defaults of browsers' libraries would tell others who calls."""
+    assert IceServers().configuration("account")["iceServers"] == []
