@@ -55,3 +55,33 @@ def test_an_arrived_study_is_told_to_the_doctor(open_page: Open, hospital: Hospi
     assert "/app/studies/" in (notice.get_by_role("link", name="Open").get_attribute("href") or "")
     notice.get_by_role("button", name="Close").click()
     expect(page.get_by_text("New images have arrived.")).to_have_count(0)
+
+
+def test_a_broken_glass_is_told_to_the_patient_and_the_staff(open_page: Open, hospital: Hospital) -> None:
+    """At once, on whatever page they are; another patient hears nothing."""
+    pages = [
+        open_page(path, person)
+        for path, person in (
+            ("/app/profile", hospital.patient),
+            ("/app/audit", hospital.staff),
+            ("/app/profile", hospital.other_patient),
+        )
+    ]
+    for page in pages:
+        _listening(page)
+    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
+    condition = {"resourceType": "Condition", "subject": {"reference": f"Patient/{hospital.patient.id}"}}
+    parameters = [{"name": "reason", "valueString": "Found unconscious, no relatives to ask."}]
+    path = f"/fhir/Patient/{hospital.patient.id}/$break-glass"
+    with hospital.http(hospital.doctor) as http:
+        withheld = condition | {"code": {"text": "Withheld"}, "meta": {"security": [label]}}
+        http.post("/fhir/Condition", json=withheld).raise_for_status()
+        answer = http.post(path, json={"resourceType": "Parameters", "parameter": parameters})
+        assert answer.status_code == 200, answer.text
+        given = {one["name"]: one for one in answer.json()["parameter"]}
+        http.headers["authorization"] = f"Bearer {given['access_token']['valueString']}"
+        http.post("/api/v1/auth/logout").raise_for_status()
+    notice = "Somebody opened a restricted record in an emergency."
+    for page in pages[:2]:
+        expect(page.get_by_text(notice).first).to_be_visible()
+    expect(pages[2].get_by_text(notice)).to_have_count(0)
