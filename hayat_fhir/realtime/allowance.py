@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -14,6 +15,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 POLICY_VIOLATION = 1008
 TOO_BIG = 1009
+CLOSE = "hayat.close"
 
 
 class Allowance:
@@ -39,7 +41,8 @@ class Allowance:
 class Limited:
     """An application whose WebSockets are closed when a client sends too much at once, or too often.
 
-    ``longest``: characters or bytes of one message.
+    ``longest``: characters or bytes of one message. The application finds in the scope, under ``CLOSE``, a way to end
+    a connection whatever its client does.
     """
 
     def __init__(self, application: Application, *, rate: float, burst: float, longest: int) -> None:
@@ -69,4 +72,8 @@ class Limited:
             await send({"type": "websocket.close", "code": code})
             return {"type": "websocket.disconnect", "code": code}
 
-        await self._application(scope, limited, send)
+        async def close() -> None:
+            with contextlib.suppress(RuntimeError):
+                await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+
+        await self._application({**scope, CLOSE: close}, limited, send)

@@ -6,6 +6,7 @@ https://socket.io/docs/v4/socket-io-protocol/
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,8 +17,9 @@ import socketio
 import structlog
 
 from hayat_fhir.errors import HayatError, Refusal, Throttled, Unauthenticated, Unavailable
-from hayat_fhir.realtime.allowance import Allowance, Application, Limited
+from hayat_fhir.realtime.allowance import CLOSE, Allowance, Application, Limited
 from hayat_fhir.realtime.redis_events import RedisEvents
+from hayat_fhir.realtime.upgrades import SingleUpgrade
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.authentication import Authentication
@@ -33,6 +35,8 @@ _WARNING = 60.0
 _CHECK = 1.0
 _REVOKED = 2.2
 """Seconds after the change of an account at which its tokens are looked at again: the next read is a fresh one."""
+_PARTING = 0.5
+"""Seconds in which a client that is put out takes the last words."""
 _ROLES = frozenset({Role.PATIENT, Role.DOCTOR, Role.STAFF})
 _LOG = structlog.get_logger("hayat_fhir.realtime")
 _SILENCED = logging.getLogger("hayat_fhir.realtime.library")
@@ -47,6 +51,8 @@ class Session:
     caller: Caller
     token: str
     expires: float
+    close: Callable[[], Awaitable[None]] | None = None
+    """Ends its WebSocket; None where it polls."""
     allowance: Allowance = field(default_factory=lambda: Allowance(RATE, BURST))
     warned: bool = False
 
@@ -101,7 +107,7 @@ class Sockets:
     def application(self) -> Application:
         """The door at ``/socket.io``."""
         inner: Application = socketio.ASGIApp(self.server, socketio_path="socket.io")
-        return Limited(inner, rate=RATE, burst=BURST, longest=LONGEST)
+        return Limited(SingleUpgrade(inner), rate=RATE, burst=BURST, longest=LONGEST)
 
     def on(self, event: str, handler: Handler) -> None:
         """Have an event handled; what the handler returns goes into the acknowledgement."""
@@ -118,7 +124,7 @@ class Sockets:
                 answer = _told(refusal)
                 await self.emit("refused", {"event": event, **answer}, to=sid)
                 if isinstance(refusal, Throttled):
-                    await self.server.disconnect(sid)
+                    await self._end(session)
                 return {"ok": False, **answer}
             except Exception as error:  # noqa: BLE001 - a boundary: nothing of a fault may leave the process
                 _LOG.error("fault", event=event, cause=type(error).__name__)
@@ -175,28 +181,37 @@ class Sockets:
         while True:
             await asyncio.sleep(_CHECK)
             now = time.time()
-            for session in list(self.sessions.values()):
-                if session.expires <= now:
-                    await self.server.disconnect(session.sid)
-                elif session.expires - now < _WARNING and not session.warned:
+            sessions = list(self.sessions.values())
+            await asyncio.gather(*(self._end(session) for session in sessions if session.expires <= now))
+            for session in sessions:
+                if now < session.expires < now + _WARNING and not session.warned:
                     session.warned = True
                     await self.emit("token-expiring", {"seconds": int(session.expires - now)}, to=session.sid)
-            await self._recheck()
+            due = [sid for sid, moment in self._due.items() if moment <= time.monotonic()]
+            await asyncio.gather(*(self._recheck(sid) for sid in due))
             await self._drop_anonymous()
 
-    async def _recheck(self) -> None:
-        now = time.monotonic()
-        for sid in [sid for sid, due in self._due.items() if due <= now]:
-            del self._due[sid]
-            session = self.sessions.get(sid)
-            if session is None:
-                continue
-            try:
-                await self._authentication.caller(session.token)
-            except Unauthenticated:
-                await self.server.disconnect(sid)
-            except Unavailable:
-                self._due[sid] = now + _CHECK
+    async def _recheck(self, sid: str) -> None:
+        self._due.pop(sid, None)
+        session = self.sessions.get(sid)
+        if session is None:
+            return
+        try:
+            await self._authentication.caller(session.token)
+        except Unauthenticated:
+            await self._end(session)
+        except Unavailable:
+            self._due[sid] = time.monotonic() + _CHECK
+
+    async def _end(self, session: Session) -> None:
+        """Put a socket out, and do not wait for its client to leave: the library would, until the next ping."""
+        transport = self.server.eio.sockets.get(self.server.manager.eio_sid_from_sid(session.sid, "/"))
+        await self.server.disconnect(session.sid)
+        if session.close is not None and transport is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PARTING):
+                    await transport.queue.join()
+            await session.close()
 
     async def _drop_anonymous(self) -> None:
         """Close connections that have not presented a token in time."""
@@ -223,7 +238,7 @@ class Sockets:
         except HayatError as refusal:
             told = _told(refusal) if isinstance(refusal, Refusal) else {}
             raise socketio.exceptions.ConnectionRefusedError(told.get("message", "refused"), told) from None
-        self.sessions[sid] = Session(sid, caller, token, expires)
+        self.sessions[sid] = Session(sid, caller, token, expires, environ["asgi.scope"].get(CLOSE))
         await self.server.enter_room(sid, account_room(caller.subject))
         await self.server.enter_room(sid, role_room(caller.role))
 
@@ -251,7 +266,7 @@ class Sockets:
         del event, payload
         session = self.sessions.get(sid)
         if session is not None and not session.allowance.take():
-            await self.server.disconnect(sid)
+            await self._end(session)
         return {"ok": False, "code": "not-supported", "message": "there is no such event"}
 
 

@@ -10,10 +10,10 @@ import struct
 from typing import Any
 
 import pytest
-from aiortc import RTCSessionDescription
+from aiortc import RTCPeerConnection, RTCSessionDescription
 from websockets.asyncio.client import connect as open_socket
 
-from tests.realtime.conftest import Served
+from tests.realtime.conftest import Served, until
 from tests.realtime.headless import Picture, Received, Tone, connection
 
 
@@ -62,6 +62,56 @@ def _targets(sdp: str) -> list[tuple[str, int]]:
     """The IPv4 host candidates of a description."""
     found = [line.split() for line in sdp.splitlines() if line.startswith("a=candidate") and " udp " in line.lower()]
     return sorted({(words[4], int(words[5])) for words in found if ":" not in words[4]})
+
+
+@pytest.mark.parametrize("kind", ["rtp", "rtcp", "sctp"])
+async def test_what_the_other_side_sends_may_be_anything(served: Served, kind: str) -> None:
+    """Under the keys of the call: the check goes on to its verdict; only RTP of one's own spoils one's own sound."""
+    person = await served.person("patient")
+    made = connection(Tone(), Picture())
+    made.createDataChannel("garbage")
+    heard = Received(made)
+    sending: asyncio.Task[None] | None = None
+    verdict: dict[str, Any] = {}
+    where = f"{served.url.replace('http', 'ws', 1)}/realtime/device-check"
+    async with open_socket(where, proxy=None) as told:
+        await told.send(json.dumps({"token": person.token}))
+        await made.setLocalDescription(await made.createOffer())
+        await told.send(json.dumps({"type": "offer", "sdp": made.localDescription.sdp}))
+        async with asyncio.timeout(60):
+            while verdict.get("type") != "verdict":
+                verdict = json.loads(await told.recv())
+                if verdict["type"] == "answer":
+                    await made.setRemoteDescription(RTCSessionDescription(verdict["sdp"], "answer"))
+                    sending = asyncio.create_task(_garbage(made, kind))
+    assert sending is not None
+    assert not sending.done()
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+    await heard.stop()
+    await made.close()
+    assert kind == "rtp" or (verdict == {"type": "verdict", "microphone": "good", "camera": "good"} and heard.both)
+
+
+async def _garbage(made: RTCPeerConnection, kind: str) -> None:
+    """Packets that are encrypted as they should be, and make no sense; about 1,000 a second."""
+    await until(lambda: made.connectionState == "connected")
+    senders = made.getSenders()
+    while True:
+        for sender in senders:
+            transport: Any = sender.transport
+            for size in (8, 60, 900):
+                match kind:
+                    case "rtp":
+                        for payload_type in (96, 97, 0, 127):
+                            await transport._send_rtp(bytes([0x80, payload_type]) + os.urandom(10 + size))
+                    case "rtcp":
+                        for packet_type in (200, 201, 202, 205, 206):
+                            header = struct.pack(">BBHI", 0x81, packet_type, size // 4, 1)
+                            await transport._send_rtp(header + os.urandom(size))
+                    case _:
+                        await transport._send_data(os.urandom(size))
+        await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("kind", _DATAGRAMS)

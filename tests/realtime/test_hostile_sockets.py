@@ -102,14 +102,21 @@ async def test_room_names_are_no_way_into_rooms(served: Served, connect: Connect
     assert patient.id
 
 
-async def test_a_call_in_anothers_name_is_audited(served: Served, connect: Connect) -> None:
-    """The doctor is rung in the name of whoever holds the token."""
+@pytest.mark.parametrize("claim", ["from", "url", "patient"])
+async def test_a_call_in_anothers_name_is_audited(served: Served, connect: Connect, claim: str) -> None:
+    """The doctor is rung in the name of whoever holds the token; a call that names nobody else is not audited."""
     doctor, patient, practice, home = await ringing(served, connect)
     victim = await connect(await served.person("patient"))
-    await home.emit("call", practice.sid, {"from": victim.sid, "url": doctor.id, "patient": "somebody"})
-    (message,) = await practice.told("retrieve")
-    assert (message["from"], message["patient"]) == (home.sid, patient.id)
-    assert await denials(served, patient.id)
+    other = {"from": victim.sid, "url": (await served.person("doctor")).id, "patient": "somebody"}
+    rung = {"from": home.sid, "url": doctor.id, "patient": patient.id}
+    assert (await home.call("call", practice.sid, rung | {claim: other[claim]}))["ok"]
+    assert await practice.told("retrieve") == [rung]
+    assert await denials(served, patient.id) == 1
+    async with patient.at(served.url) as http:
+        (open_one,) = (await http.get("/realtime/consultations", params={"state": "ringing"})).json()["consultations"]
+        await http.post(f"/realtime/consultations/{open_one['id']}/end")
+    assert (await home.call("call", practice.sid, rung))["ok"]
+    assert await denials(served, patient.id) == 1
 
 
 @pytest.mark.parametrize(
@@ -160,6 +167,48 @@ async def test_an_engine_session_is_not_taken_over(served: Served, connect: Conn
     async with thief.at(served.url) as http:
         assert victim.id not in (await http.get("/realtime/presence")).json()["online"]
     assert (await practice.call("watch-presence"))["ok"]
+
+
+async def test_one_session_is_upgraded_once(served: Served) -> None:
+    """Five WebSockets that race for the session of a client that polls: one of them at most speaks for it."""
+    patient = await served.person("patient")
+    async with patient.at(served.url) as http:
+        query = {"EIO": "4", "transport": "polling"}
+        sid = json.loads((await http.get("/socket.io/", params=query)).text[1:])["sid"]
+        query["sid"] = sid
+        assert (
+            await http.post("/socket.io/", params=query, content=f"40{json.dumps({'token': patient.token})}")
+        ).is_success
+        assert (await http.get("/socket.io/", params=query)).text.startswith("40{")
+
+    async def raced() -> bool:
+        with suppress(websockets.exceptions.InvalidHandshake, ConnectionClosed, TimeoutError):
+            async with websockets.connect(f"{_socket_url(served)}&sid={sid}", proxy=None) as socket:
+                await socket.send("2probe")
+                await socket.send("5")
+                await socket.send('421["watch-presence"]')
+                async with asyncio.timeout(10):
+                    while not str(await socket.recv()).startswith("431"):
+                        pass
+                return True
+        return False
+
+    assert sum(await asyncio.gather(*(raced() for _ in range(5)))) <= 1
+
+
+async def test_who_does_not_leave_is_put_out(served: Served) -> None:
+    """A client that stays when it is told that its session is over: nothing more is said to it, not even a ping."""
+    patient = await served.person("patient")
+    async with websockets.connect(_socket_url(served), proxy=None) as staying:
+        await staying.recv()
+        await staying.send(f"40{json.dumps({'token': patient.token})}")
+        assert str(await staying.recv()).startswith("40{")
+        await served.run(served.site.registration.disable_account(patient.email))
+        async with asyncio.timeout(PATIENCE):
+            while (packet := str(await staying.recv())) != "41":
+                assert packet.startswith("2")
+            with pytest.raises(ConnectionClosed):
+                await staying.recv()
 
 
 async def test_a_lost_connection_is_offline_within_45_seconds(served: Served, connect: Connect) -> None:
