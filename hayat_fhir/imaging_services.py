@@ -15,6 +15,7 @@ from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.documents import Documents
 from hayat_fhir.services.imaging_documents import ImagingDocuments
 from hayat_fhir.services.imaging_study import ImagingStudies
+from hayat_fhir.services.imaging_subject import ImagingSubjects
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.projection import Projection
 from hayat_fhir.services.quarantine import Quarantine
@@ -24,6 +25,7 @@ from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.instances import Instances
+from hayat_fhir.store.partners import Partners
 from hayat_fhir.store.quarantine import QuarantineRows
 from hayat_fhir.store.rejections import Rejections
 
@@ -53,18 +55,23 @@ def imaging_services(
     """Build them; ``tables`` are the mappings out of DICOM by file."""
     rows = QuarantineRows(database)
     zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
-    builder = ImagingStudies(tables["dicom/imaging_study"], tables["dicom/patient"], settings.site_url, zone)
+    builder = ImagingStudies(tables["dicom/imaging_study"], settings.site_url, zone, settings.site_name)
     instances = Instances(database)
     titles = definitions.mappings["codes/rejection_notes"]
     projection = Projection(
         instances,
         rows,
-        RejectionNotes(titles, instances, rows, Rejections(database), blobs, auditing),
-        Documents(blobs),
-        ImagingDocuments(tables, interactions, conditional, blobs, settings.site_url, zone),
+        RejectionNotes(titles, instances, rows, Rejections(database), blobs, interactions, auditing),
+        Documents(blobs, settings.character_set),
+        ImagingDocuments(
+            tables, interactions, conditional, blobs, builder.parties, settings.site_url, zone, settings.character_set
+        ),
         interactions,
         conditional,
         builder,
+        ImagingSubjects(tables["dicom/patient"], zone, settings.own_patient_id_system),
+        Partners(database),
+        settings.site_url,
         ImagingStudyRows(database),
         Arrivals(database),
         settings.study_quiet_seconds,

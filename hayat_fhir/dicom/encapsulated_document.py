@@ -9,7 +9,7 @@ from typing import Any
 
 from pydicom import dcmread
 
-from hayat_fhir.dicom.character_sets import declare
+from hayat_fhir.dicom.character_sets import LATIN_1, declare
 from hayat_fhir.dicom.header import by_keyword
 from hayat_fhir.errors import InvalidRequest
 
@@ -33,8 +33,8 @@ class EncapsulatedDocument:
     content: bytes | None
 
 
-def read_document(path: Path) -> EncapsulatedDocument:
-    """The document in a file.
+def read_document(path: Path, character_set: str = LATIN_1) -> EncapsulatedDocument:
+    """The document in a file. ``character_set``: what text is taken to be in that declares none and is not UTF-8.
 
     Raises:
         InvalidRequest: It cannot be read.
@@ -46,7 +46,7 @@ def read_document(path: Path) -> EncapsulatedDocument:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             document = dcmread(path, specific_tags=[*keywords, *more])
-            declare(document)
+            declare(document, character_set)
             content = document.get("EncapsulatedDocument")
             length = document.get("EncapsulatedDocumentLength")
             for keyword in more:

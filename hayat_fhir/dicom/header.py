@@ -31,6 +31,7 @@ config.settings.reading_validation_mode = config.IGNORE
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+", re.ASCII | re.IGNORECASE)
+_HOST = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+", re.ASCII | re.IGNORECASE)
 _LONGEST_UID = 64
 _LONGEST_ELEMENT = 16 * 1024
 _DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -70,16 +71,22 @@ _KEYWORDS = [
     "Laterality",
     "ImageLaterality",
     "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+    "PerformedProcedureStepStartDate",
+    "PerformedProcedureStepStartTime",
     "ContentLabel",
     "DocumentTitle",
     "ImageType",
 ]
-"""What the projection and the checks at ingest need."""
+"""What the projection, the checks at ingest and the answers to queries need."""
 _IDENTIFYING = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _ONCE = (*_IDENTIFYING, "PatientID", "IssuerOfPatientID")
 _TAG = {keyword: f"{tag_for_keyword(keyword):08X}" for keyword in _KEYWORDS}
 _WANTED = wanted(_KEYWORDS)
-_QUALIFIERS = _TAG["IssuerOfPatientIDQualifiersSequence"]
+_QUALIFIERS_KEYWORD = "IssuerOfPatientIDQualifiersSequence"
+_QUALIFIERS = _TAG[_QUALIFIERS_KEYWORD]
 _IMPLICIT, _BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 _GROUP_LENGTH = 12
 """Bytes of the element that says how long the file meta information is."""
@@ -107,10 +114,18 @@ class Header:
         A namespace alone says nothing beyond the sender: it stays within the sender's system.
         """
         sequence = self.attributes.get(_QUALIFIERS, {}).get("Value") or [{}]
-        universal = universal_system(by_keyword(sequence[0]))
-        if universal is not None:
-            return universal
-        return f"{default}/{quote(self.issuer)}" if self.issuer else default
+        issuer = {"IssuerOfPatientID": [self.issuer], _QUALIFIERS_KEYWORD: [by_keyword(sequence[0])]}
+        return issuer_system(issuer, default)
+
+
+def issuer_system(said: Mapping[str, Any], default: str) -> str:
+    """The identifier system of a patient number whose issuer is told by keyword; ``default`` is the sender's."""
+    qualifiers = next(iter(said.get(_QUALIFIERS_KEYWORD) or ()), None)
+    universal = universal_system(qualifiers) if isinstance(qualifiers, Mapping) else None
+    if universal is not None:
+        return universal
+    issuer = str((said.get("IssuerOfPatientID") or [""])[0]).strip()
+    return f"{default}/{quote(issuer)}" if issuer else default
 
 
 def universal_system(designator: Mapping[str, Any]) -> str | None:
@@ -123,6 +138,8 @@ def universal_system(designator: Mapping[str, Any]) -> str | None:
             return f"urn:uuid:{entity.lower()}"
         case "URI" if _URI.fullmatch(entity):
             return entity
+        case "DNS" if _HOST.fullmatch(entity):
+            return f"dns:{entity.lower()}"
         case _:
             return None
 

@@ -127,6 +127,8 @@ def _after_sequence(data: Buffer, at: int, *, is_implicit: bool) -> int | None:
 @lru_cache(maxsize=2048)
 def _element(value: bytes, vr: str) -> dict[str, Any] | None:
     """One element in DICOM JSON, not to be changed: images of a series share most; None for what is not plain."""
+    if vr == "US" and value:
+        return {"vr": vr, "Value": [int.from_bytes(value, "little")]} if len(value) == 2 else None
     text = value.rstrip(b"\0") if vr == "UI" else value.rstrip(b" ")
     if not text:
         return {"vr": vr}

@@ -2,7 +2,8 @@
 
 A file is TOML: tables of rows, each ``from`` (one name, or several), ``to`` (a path of JSON names, ``[]`` for the
 next item of an array), and optionally ``transform`` (a name out of ``transforms.TRANSFORMS``), ``codes`` (a file of
-``mappings/codes/``) or ``constant`` (a value, for targets without a source).
+``mappings/codes/``, or several) or ``constant`` (a value, for targets without a source). A target that ends in ``[]``
+takes all the values of its source, any other the first.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from hayat_fhir.errors import ConfigurationError
 from hayat_fhir.mapping.transforms import TRANSFORMS, Context, Transform
 
-_TARGET = re.compile(r"[a-z]\w*(\[\])?(\.[a-z]\w*(\[\])?)*")
+_TARGET = re.compile(r"_?[a-z]\w*(\[\])?(\.[a-z]\w*(\[\])?)*")
 _KEYS = frozenset({"from", "to", "transform", "codes", "constant"})
 
 
@@ -28,6 +29,18 @@ class Row:
     transform: Transform
     codes: Mapping[str, Mapping[str, Any]]
     constant: object = None
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether the target is an array that takes all values."""
+        return self.target[-1].endswith("[]") and len(self.sources) == 1
+
+    def values(self, source: Mapping[str, Sequence[Any]]) -> list[list[Any]]:
+        """What goes through the transform, one list for each time that it runs."""
+        if self.takes_all:
+            return [[value] for value in source.get(self.sources[0]) or () if value not in (None, "")]
+        values = [(source.get(name) or [None])[0] for name in self.sources]
+        return [] if values[0] in (None, "") else [values]
 
 
 class Mapper:
@@ -43,12 +56,10 @@ class Mapper:
             if row.constant is not None:
                 _put(target, row.target, row.constant)
                 continue
-            values = [(source.get(name) or [None])[0] for name in row.sources]
-            if values[0] is None or values[0] == "":
-                continue
-            found = row.transform(values, replace(context, codes=row.codes))
-            if found is not None:
-                _put(target, row.target, found)
+            for values in row.values(source):
+                found = row.transform(values, replace(context, codes=row.codes))
+                if found is not None and not (row.takes_all and found in _there(target, row.target)):
+                    _put(target, row.target, found)
         return target
 
 
@@ -75,16 +86,27 @@ def _row(place: str, row: Any, codes: Mapping[str, Mapping[str, Any]]) -> Row:  
     transform = row.get("transform", "text")
     if transform not in TRANSFORMS:
         raise ConfigurationError(f"{place}.transform: no such transform; there are {', '.join(sorted(TRANSFORMS))}")
-    if "codes" in row and row["codes"] not in codes:
-        raise ConfigurationError(f"{place}.codes: there is no mappings/codes/{row['codes']}.toml")
-    sources = row.get("from", ())
+    tables = _texts(row.get("codes", ()))
+    for table in tables:
+        if table not in codes:
+            raise ConfigurationError(f"{place}.codes: there is no mappings/codes/{table}.toml")
     return Row(
-        (sources,) if isinstance(sources, str) else tuple(sources),
+        _texts(row.get("from", ())),
         tuple(row["to"].split(".")),
         TRANSFORMS[transform],
-        codes[row["codes"]] if "codes" in row else {},
+        {key: code for table in tables for key, code in codes[table].items()},
         row.get("constant"),
     )
+
+
+def _texts(value: Any) -> tuple[str, ...]:  # noqa: ANN401 - parsed TOML
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _there(target: Mapping[str, Any], path: Sequence[str]) -> Sequence[Any]:
+    """What the array at a path of one step holds already."""
+    found = target.get(path[0].removesuffix("[]"), ()) if len(path) == 1 else ()
+    return found if isinstance(found, list) else ()
 
 
 def _put(target: dict[str, Any], path: Sequence[str], value: object) -> None:

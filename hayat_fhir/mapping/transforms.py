@@ -32,10 +32,16 @@ _TIME = re.compile(r"(\d{2}):?(\d{2})?:?(\d{2})?(\.\d{1,6})?", re.ASCII)
 _OFFSET = re.compile(r"([+-])(0\d|1[0-3]|14(?=00))([0-5]\d)", re.ASCII)
 """What both DICOM and FHIR take for an offset."""
 
-_NOT_TEXT = re.compile(r"[\s\x00-\x1f\x7f]+")
+_NOT_TEXT = re.compile(r"[\s\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]+")
+"""White space, control characters, and what would turn the direction of the text around it."""
+_STAMP = re.compile(r"(\d{8})(\d{2}(?:\d{2}(?:\d{2}(?:\.\d{1,6})?)?)?)?([+-]\d{4})?", re.ASCII)
+_RETIRED = frozenset({"SRT", "SNM3", "99SDM"})
+"""Designators of SNOMED's alphanumeric codes, which DICOM has retired (PS3.16 chapter 8)."""
 _MOST_DIGITS = 34
 _MOST_UNSIGNED = 2**31
 _REPRESENTATION = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
+_BIRTH_TIME = "http://hl7.org/fhir/StructureDefinition/patient-birthTime"
+_FRAMES = "http://hl7.org/fhir/6.0/StructureDefinition/extension-ImagingStudy.series.instance.numberOfFrames"
 _GROUPS = (("Alphabetic", "ABC"), ("Ideographic", "IDE"), ("Phonetic", "SYL"))
 
 
@@ -108,6 +114,30 @@ def _offset(moment: datetime, said: str, zone: tzinfo | None) -> re.Match[str] |
     return _OFFSET.fullmatch(said or f"{moment.replace(tzinfo=zone):%z}")
 
 
+def time_stamp(values: Values, context: Context) -> str | None:
+    """A DICOM date and time (DT) as FHIR dateTime."""
+    found = _STAMP.fullmatch(str(values[0]).strip())
+    return None if found is None else date_time(found.groups(), context)
+
+
+def moment(values: Values, context: Context) -> str | None:
+    """A date, a time and an offset as FHIR instant; left out where the time or the offset is not known."""
+    found = date_time(values, context)
+    return found if found is not None and "T" in found else None
+
+
+def birth_time(values: Values, context: Context) -> dict[str, Any] | None:
+    """Date and time of birth, as the extension for it; left out where the offset is not known."""
+    found = moment(values, context)
+    return None if found is None else {"url": _BIRTH_TIME, "valueDateTime": found}
+
+
+def frames(values: Values, context: Context) -> dict[str, Any] | None:
+    """The number of frames as the extension that says in R4 what is an element in R6; one frame needs no saying."""
+    number = unsigned_int(values, context)
+    return {"url": _FRAMES, "valueUnsignedInt": number} if number is not None and number > 1 else None
+
+
 def human_names(values: Values, context: Context) -> list[dict[str, Any]] | None:
     """A person name (PN) as HumanName: one for each group, alphabetic, ideographic and phonetic (PS3.5 6.2.1)."""
     del context
@@ -152,14 +182,18 @@ def plain_code(values: Values, context: Context) -> str | None:
 
 
 def concept(values: Values, context: Context) -> dict[str, Any] | None:
-    """An item of a code sequence (PS3.3 8) as CodeableConcept; the scheme by the mapping's table of codes."""
+    """An item of a code sequence (PS3.3 8) as CodeableConcept; the scheme by the mapping's table of codes.
+
+    The table may also know ``SCHEME:CODE``: what has replaced a retired code, or says the same in another system.
+    """
     item = values[0]
     if not isinstance(item, Mapping):
         return None
     values_of = (_first(item, name) for name in ("CodeValue", "LongCodeValue", "URNCodeValue"))
     value = next(filter(None, values_of), None)
     meaning = _first(item, "CodeMeaning")
-    scheme = context.codes.get(_first(item, "CodingSchemeDesignator").upper())
+    designator = _first(item, "CodingSchemeDesignator").upper()
+    scheme = context.codes.get(designator)
     if value is None:
         return {"text": meaning} if meaning else None
     coding: dict[str, Any] = {"code": value}
@@ -167,7 +201,17 @@ def concept(values: Values, context: Context) -> dict[str, Any] | None:
         coding["system"] = scheme["system"]
     if meaning:
         coding["display"] = meaning
-    return {"coding": [coding]}
+    is_retired = designator in _RETIRED
+    other = context.codes.get(f"{'SRT' if is_retired else designator}:{value}")
+    if other is None:
+        return {"coding": [coding]}
+    return {"coding": [{**coding, **other}] if is_retired else [coding, dict(other)]}
+
+
+def text_concept(values: Values, context: Context) -> dict[str, Any] | None:
+    """Text as CodeableConcept."""
+    found = text(values, context)
+    return None if found is None else {"text": found}
 
 
 def coding(values: Values, context: Context) -> dict[str, Any] | None:
@@ -216,12 +260,17 @@ TRANSFORMS: dict[str, Transform] = {
     "unsigned_int": unsigned_int,
     "date": fhir_date,
     "date_time": date_time,
+    "time_stamp": time_stamp,
+    "instant": moment,
+    "birth_time": birth_time,
+    "frames": frames,
     "human_names": human_names,
     "display_name": display_name,
     "code": code,
     "known_code": known_code,
     "plain_code": plain_code,
     "concept": concept,
+    "text_concept": text_concept,
     "coding": coding,
     "identifier": identifier,
     "meaning": meaning,

@@ -8,10 +8,8 @@ the UID of its instance as identifier, so that it is made once.
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
-from hashlib import sha1
 from typing import Any
 from urllib.parse import quote
 
@@ -23,24 +21,22 @@ from hayat_fhir.dicom.details import read_details
 from hayat_fhir.dicom.encapsulated_document import MEDIA, read_document
 from hayat_fhir.dicom.structured_report import PREFIX, Finding, read_report
 from hayat_fhir.errors import Refusal, Unavailable
+from hayat_fhir.fhir.dates import instant
 from hayat_fhir.mapping.engine import Mapper
-from hayat_fhir.mapping.transforms import Context, display_name
+from hayat_fhir.mapping.transforms import Context
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.history_bundle import escaped
+from hayat_fhir.services.imaging_parties import ImagingParties
 from hayat_fhir.services.imaging_study import STUDY_SYSTEM
 from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.report_resources import ReportResources, attachment, identifier_of, replacement
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.instances import Instance
 from hayat_fhir.store.records import Stored
 
-ITEM_SYSTEM = "urn:hayat:dicom-content-item"
-"""The identifier system of an Observation: UID of the report, and where in its tree the measurement stands."""
-_CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
-_SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
 _RETRACTED = "entered-in-error"
 _MOST_FINDINGS = 1000
-_LONGEST_CONCLUSION = 20_000
 Fragment = dict[str, Any]
 
 
@@ -53,20 +49,25 @@ class ImagingDocuments:
         interactions: Interactions,
         conditional: Conditional,
         blobs: Blobs,
+        parties: ImagingParties,
         site_url: str,
         zone: tzinfo | None,
+        character_set: str,
     ) -> None:
         self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.imaging")
-        self._report = tables["dicom/structured_report"]
+        self._reports = ReportResources(tables["dicom/structured_report"], parties, Context(zone))
         self._document = tables["dicom/encapsulated_document"]
         self._interactions = interactions
         self._conditional = conditional
         self._blobs = blobs
         self._site_url = site_url
         self._context = Context(zone)
+        self._character_set = character_set
 
-    async def project(self, instances: Sequence[Instance], study: Stored) -> None:
+    async def project(self, instances: Sequence[Instance], study: Stored, base: str) -> None:
         """Make the resources of those instances that are not projected yet; one that cannot be read is left out.
+
+        ``base`` is the root of the identifier systems of whoever sent the study.
 
         Raises:
             Unavailable: The database does not answer.
@@ -75,55 +76,38 @@ class ImagingDocuments:
             if instance.imaging_study is not None or not is_document(instance):
                 continue
             try:
-                await self._one(instance, study)
+                await self._one(instance, study, base)
             except Unavailable:
                 raise
             except Refusal as refusal:
                 self._log.warning("document not projected", image=instance.uid, code=refusal.issues[0].code)
 
-    async def _one(self, instance: Instance, study: Stored) -> None:
+    async def _one(self, instance: Instance, study: Stored, base: str) -> None:
         caller = Caller(Role.SITE, "imaging", source=instance.peer)
         if instance.sop_class == key_objects.SOP_CLASS:
             await self._selection(caller, instance, study)
         elif instance.sop_class.startswith(PREFIX):
-            await self._structured_report(caller, instance, study)
+            await self._structured_report(caller, instance, study, base)
         elif instance.sop_class in MEDIA:
             await self._encapsulated(caller, instance, study)
 
-    async def _structured_report(self, caller: Caller, instance: Instance, study: Stored) -> None:
-        report = await asyncio.to_thread(read_report, self._blobs.path(instance.blob))
-        made = self._report["report"].apply(report.header, self._context)
-        status = made.get("status", "unknown")
-        shared = {
-            "status": status if status in {"final", "preliminary"} else "preliminary",
-            "category": [{"coding": [{"system": _CATEGORY, "code": "imaging"}]}],
-            "subject": (study.resource or {})["subject"],
-            "derivedFrom": [{"reference": study.reference}],
-        }
-        if "effectiveDateTime" in made:
-            shared["effectiveDateTime"] = made["effectiveDateTime"]
+    async def _structured_report(self, caller: Caller, instance: Instance, study: Stored, base: str) -> None:
+        report = await asyncio.to_thread(read_report, self._blobs.path(instance.blob), self._character_set)
+        shared = self._reports.shared(report, study)
         budget = [_MOST_FINDINGS]
         results = [await self._observation(caller, instance, one, shared, budget) for one in report.findings]
-        observers = [
-            {"display": name}
-            for item in report.header.get("VerifyingObserverSequence", [])
-            if (name := display_name(item.get("VerifyingObserverName") or [""], self._context))
+        told = [one for one in results if one is not None]
+        stored = await self._create(caller, self._reports.report(instance, report, study, told, base))
+        old = [
+            one
+            for uid in report.predecessors
+            for one in await self._made_of(caller, "DiagnosticReport", uid)
+            if one.source in {None, caller.source}
         ]
-        resource: Fragment = {
-            "resourceType": "DiagnosticReport",
-            "identifier": [_identifier(instance)],
-            "category": [{"coding": [{"system": _SECTION, "code": "RAD"}]}],
-            "code": {"text": "Structured report"},
-            **made,
-            "status": status,
-            "subject": shared["subject"],
-            "resultsInterpreter": observers,
-            "result": [{"reference": one} for one in results if one is not None],
-            "imagingStudy": [{"reference": study.reference}],
-            "conclusion": report.text[:_LONGEST_CONCLUSION],
-            "presentedForm": [_attachment("text/plain; charset=utf-8", report.text.encode())] if report.text else [],
-        }
-        await self._create(caller, resource)
+        if old:
+            recorded = instant(instance.received)
+            record = replacement(stored, old, recorded, self._site_url)
+            await self._interactions.create(caller, "Provenance", record, f"target={stored.reference}")
 
     async def _observation(
         self, caller: Caller, instance: Instance, finding: Finding, shared: Fragment, budget: list[int]
@@ -133,66 +117,54 @@ class ImagingDocuments:
         if budget[0] < 0:
             return None
         members = [await self._observation(caller, instance, one, shared, budget) for one in finding.members]
-        references = [{"reference": one} for one in members if one is not None]
-        said = self._report["observation"].apply(finding.source, self._context)
-        if "code" not in said or not (references or said.keys() & {"valueQuantity", "valueCodeableConcept"}):
-            return None
-        identifiers = [{"system": ITEM_SYSTEM, "value": f"{instance.uid}#{finding.path}"}]
-        identifiers += [{"value": tracking} for tracking in finding.tracking]
-        resource = {"resourceType": "Observation", "identifier": identifiers, **shared, **said}
-        if references:
-            resource["hasMember"] = references
-        return (await self._create(caller, resource)).reference
+        made = self._reports.observation(instance, finding, shared, [one for one in members if one is not None])
+        return None if made is None else (await self._create(caller, made)).reference
 
     async def _encapsulated(self, caller: Caller, instance: Instance, study: Stored) -> None:
-        if await self._existing(caller, "DocumentReference", instance):
+        if await self._made_of(caller, "DocumentReference", instance.uid):
             return
-        document = await asyncio.to_thread(read_document, self._blobs.path(instance.blob))
+        document = await asyncio.to_thread(read_document, self._blobs.path(instance.blob), self._character_set)
         media = MEDIA[instance.sop_class]
-        attachment: Fragment = {"contentType": "application/dicom", "url": self._wado(instance)}
+        content: Fragment = {"contentType": "application/dicom", "url": self._wado(instance)}
         if document.content is not None:
-            attachment = _attachment(media, document.content)
+            content = attachment(media, document.content)
             binary = {
                 "resourceType": "Binary",
                 "contentType": media,
                 "securityContext": (study.resource or {})["subject"],
-                "data": attachment.pop("data"),
+                "data": content.pop("data"),
             }
             stored = (await self._interactions.create(caller, "Binary", binary)).stored
-            attachment["url"] = stored.reference
-        await self._create(caller, self._reference(instance, study, document.header, attachment))
+            content["url"] = stored.reference
+        await self._create(caller, self._reference(instance, study, document.header, content))
 
     async def _selection(self, caller: Caller, instance: Instance, study: Stored) -> None:
         path = self._blobs.path(instance.blob)
         selection = await asyncio.to_thread(key_objects.read_key_objects, path)
-        header = await asyncio.to_thread(read_details, path)
-        attachment = {"contentType": "application/dicom", "url": self._wado(instance)}
-        resource = self._reference(instance, study, header, attachment)
+        header = await asyncio.to_thread(read_details, path, self._character_set)
+        content = {"contentType": "application/dicom", "url": self._wado(instance)}
+        resource = self._reference(instance, study, header, content)
         resource["context"]["related"] += [
-            {"identifier": {"system": STUDY_SYSTEM, "value": f"urn:oid:{uid}"}}
-            for uid in selection.references[:_MOST_FINDINGS]
+            {"identifier": identifier_of(uid)} for uid in selection.references[:_MOST_FINDINGS]
         ]
         await self._create(caller, resource)
 
-    def _reference(
-        self, instance: Instance, study: Stored, header: Mapping[str, Any], attachment: Fragment
-    ) -> Fragment:
+    def _reference(self, instance: Instance, study: Stored, header: Mapping[str, Any], content: Fragment) -> Fragment:
         said = self._document["document"].apply(header, self._context)
         if "description" in said:
-            attachment = {**attachment, "title": said["description"]}
+            content = {**content, "title": said["description"]}
         return {
             "resourceType": "DocumentReference",
-            "identifier": [_identifier(instance)],
+            "identifier": [identifier_of(instance.uid)],
             **said,
             "subject": (study.resource or {})["subject"],
-            "content": [{"attachment": attachment}],
+            "content": [{"attachment": content}],
             "context": {"related": [{"reference": study.reference}]},
         }
 
-    async def _existing(self, caller: Caller, type: str, instance: Instance) -> bool:
-        identifier = _identifier(instance)
-        criteria = identifier_criteria(identifier["system"], identifier["value"])
-        return bool(await self._conditional.all(caller, type, criteria))
+    async def _made_of(self, caller: Caller, type: str, uid: str) -> list[Stored]:
+        """What was made of this instance."""
+        return await self._conditional.all(caller, type, identifier_criteria(STUDY_SYSTEM, f"urn:oid:{uid}"))
 
     async def _create(self, caller: Caller, resource: Fragment) -> Stored:
         kept = {name: value for name, value in resource.items() if value not in (None, [], "")}
@@ -214,10 +186,8 @@ class ImagingDocuments:
             if not is_document(instance):
                 continue
             caller = Caller(Role.SITE, "imaging", source=instance.peer)
-            identifier = _identifier(instance)
-            criteria = identifier_criteria(identifier["system"], identifier["value"])
             for type in ("DiagnosticReport", "DocumentReference"):
-                for stored in await self._conditional.all(caller, type, criteria):
+                for stored in await self._made_of(caller, type, instance.uid):
                     if stored.source in {None, instance.peer}:
                         await self._retract(caller, stored)
 
@@ -249,18 +219,3 @@ def identifier_criteria(system: str, value: str) -> str:
 def is_document(instance: Instance) -> bool:
     """Whether an instance is a report, an encapsulated document or a selection."""
     return instance.sop_class.startswith(PREFIX) or instance.sop_class in MEDIA
-
-
-def _identifier(instance: Instance) -> dict[str, str]:
-    return {"system": STUDY_SYSTEM, "value": f"urn:oid:{instance.uid}"}
-
-
-def _attachment(media: str, content: bytes) -> Fragment:
-    """An attachment; FHIR R4 asks for SHA-1 as its hash, which proves nothing here."""
-    digest = sha1(content, usedforsecurity=False).digest()
-    return {
-        "contentType": media,
-        "data": b64encode(content).decode(),
-        "size": len(content),
-        "hash": b64encode(digest).decode(),
-    }

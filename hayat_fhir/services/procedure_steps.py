@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from typing import Any
-from uuid import UUID
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -20,7 +19,7 @@ from hayat_fhir.errors import Conflict, Gone, InvalidRequest, NotFound, Refusal,
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.interactions import Interactions
-from hayat_fhir.services.worklist_entry import study_uid
+from hayat_fhir.services.worklist_entry import order_id, study_uid
 from hayat_fhir.store.procedure_steps import Attributes, ProcedureStep, ProcedureSteps
 from hayat_fhir.store.records import Stored
 
@@ -28,7 +27,6 @@ IN_PROGRESS, COMPLETED, DISCONTINUED = "IN PROGRESS", "COMPLETED", "DISCONTINUED
 _STATUS = {IN_PROGRESS: "in-progress", COMPLETED: "completed", DISCONTINUED: "stopped"}
 _STATE = "00400252"
 _POLL = 0.5
-_DERIVED = "2.25."
 
 
 class ProcedureRecords:
@@ -136,11 +134,11 @@ class Procedures:
     async def _order(self, site: Caller, step: ProcedureStep) -> Stored | None:
         """The order that the modality was given, which names it as performer or which it has contributed."""
         study = _study(step.attributes)
-        number = study.removeprefix(_DERIVED)
-        if number == study or not number.isdecimal() or int(number) >= 1 << 128:
+        id = order_id(study)
+        if id is None:
             return None
         try:
-            order = await self._interactions.read(site, "ServiceRequest", str(UUID(int=int(number))))
+            order = await self._interactions.read(site, "ServiceRequest", id)
         except (NotFound, Gone):
             return None
         resource = order.resource or {}

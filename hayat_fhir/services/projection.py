@@ -7,6 +7,7 @@ Bundle before its images came is taken over: it keeps its id and its patient.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,13 +20,16 @@ from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.documents import Documents
 from hayat_fhir.services.imaging_documents import ImagingDocuments, identifier_criteria
+from hayat_fhir.services.imaging_orders import OrdersOnRecord, merged
 from hayat_fhir.services.imaging_rows import arrival, imaging_study_row
-from hayat_fhir.services.imaging_study import STUDY_SYSTEM, ImagingStudies
+from hayat_fhir.services.imaging_study import ASSUMPTION, STUDY_SYSTEM, ImagingStudies
+from hayat_fhir.services.imaging_subject import ImagingSubjects
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.rejection import RejectionNotes
 from hayat_fhir.store.arrivals import Arrivals
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.instances import Instance, Instances
+from hayat_fhir.store.partners import Partners
 from hayat_fhir.store.quarantine import DEMOGRAPHICS, WITHHELD, QuarantineRows
 from hayat_fhir.store.records import Stored
 
@@ -49,6 +53,9 @@ class Projection:
         interactions: Interactions,
         conditional: Conditional,
         builder: ImagingStudies,
+        subjects: ImagingSubjects,
+        partners: Partners,
+        site_url: str,
         rows: ImagingStudyRows,
         arrivals: Arrivals,
         quiet_seconds: float,
@@ -63,6 +70,10 @@ class Projection:
         self._interactions = interactions
         self._conditional = conditional
         self._builder = builder
+        self._subjects = subjects
+        self._partners = partners
+        self._site_url = site_url
+        self._orders = OrdersOnRecord(interactions, conditional)
         self._rows = rows
         self._quiet = timedelta(seconds=quiet_seconds)
 
@@ -117,21 +128,28 @@ class Projection:
             instances = await self._instances.of_study(study)
         if not instances:
             return await self._emptied(study)
-        caller = Caller(Role.SITE, "imaging", source=instances[0].peer or None)
-        endpoint = await self._endpoint(caller)
+        first = min(instances, key=lambda one: one.received)
+        caller = Caller(Role.SITE, "imaging", source=first.peer or None)
+        endpoints = await self._endpoints(caller)
         details = await self._documents.details(instances)
+        base = await self._base(first)
         for _ in range(_ATTEMPTS):
             existing, contested = await self._existing(caller, instances)
-            subject = await self._subject(caller, instances[0], existing)
+            of_series = next((details[one.uid] for one in instances if one.series == first.series), {})
+            subject = await self._subject(caller, first, of_series, existing)
             if existing is None and await self._held(caller, instances, subject):
                 return await self._projected(study)
-            accession_system = f"{instances[0].system.removesuffix('/patient')}/accession"
-            resource = self._builder.study(instances, details, subject, endpoint, accession_system)
+            resource = self._builder.study(instances, details, subject, endpoints, base)
+            if first.peer:
+                source = f"{self._site_url}/fhir/Organization/{first.peer}"
+                resource["meta"] = {"source": source, **resource.get("meta", {})}
+            orders = await self._orders.found(study, resource.get("basedOn", []), subject)
+            resource |= {"basedOn": orders} if orders else {}
             try:
                 stored = await self._write(caller, resource, existing, contested=contested)
             except Conflict:
                 continue
-            await self._imaging_documents.project(instances, stored)
+            await self._imaging_documents.project(instances, stored, base)
             row = imaging_study_row(instances, stored)
             await self._rows.put(row)
             await self._arrivals.put(arrival(instances, row, subject))
@@ -179,7 +197,7 @@ class Projection:
         """
         found = await self._conditional.all(caller, "ImagingStudy", study_criteria(instances[0].study))
         projected = {instance.imaging_study for instance in instances}
-        own = [one for one in found if one.id in projected or one.source in {None, instances[0].peer}]
+        own = [one for one in found if one.id in projected or one.source in {None, caller.source}]
         own.sort(key=lambda one: one.id not in projected)
         return (own[0] if own else None), bool(found)
 
@@ -200,23 +218,36 @@ class Projection:
             )
         ).stored
 
-    async def _subject(self, caller: Caller, instance: Instance, existing: Stored | None) -> str:
+    async def _subject(
+        self, caller: Caller, instance: Instance, details: Mapping[str, Any], existing: Stored | None
+    ) -> str:
         """The patient: of the study as it stands, else whoever has this patient number, else a new one."""
         if existing is not None and existing.resource is not None:
             reference = existing.resource.get("subject", {}).get("reference")
             if isinstance(reference, str):
                 return reference
-        patient = self._builder.patient(instance)
+        patient = self._subjects.patient(instance, details)
         identifier = patient["identifier"][0]
         criteria = identifier_criteria(identifier["system"], identifier["value"])
         return (await self._interactions.create(caller, "Patient", patient, criteria)).stored.reference
 
-    async def _endpoint(self, caller: Caller) -> str:
-        endpoint = self._builder.endpoint()
-        identifier = endpoint["identifier"][0]
-        criteria = identifier_criteria(identifier["system"], identifier["value"])
+    async def _endpoints(self, caller: Caller) -> list[str]:
+        """References to the site's own endpoints, which are made where they are missing."""
         owner = Caller(Role.SITE, caller.subject)
-        return (await self._interactions.create(owner, "Endpoint", endpoint, criteria)).stored.reference
+        found = []
+        for endpoint in self._builder.endpoints():
+            identifier = endpoint["identifier"][0]
+            criteria = identifier_criteria(identifier["system"], identifier["value"])
+            found.append((await self._interactions.create(owner, "Endpoint", endpoint, criteria)).stored.reference)
+        return found
+
+    async def _base(self, instance: Instance) -> str:
+        """The root of the identifier systems of the image's sender, whoever gave its patient the number."""
+        sender = await self._partners.by_id(instance.peer) if instance.peer else None
+        system = (sender.patient_id_system or "") if sender is not None else ""
+        if system.startswith("http"):
+            return system.removesuffix("/patient")
+        return f"{self._site_url}/identifier" + (f"/{instance.peer}" if instance.peer else "")
 
 
 def study_criteria(study: str) -> str:
@@ -228,13 +259,19 @@ def _taken_over(resource: dict[str, Any], existing: dict[str, Any]) -> dict[str,
     """The projection, with what only others can have said about the study."""
     known = {(identifier.get("system"), identifier.get("value")) for identifier in resource["identifier"]}
     others = [i for i in existing.get("identifier", ()) if (i.get("system"), i.get("value")) not in known]
-    orders = existing.get("basedOn", [])
-    if orders or "basedOn" in resource:
-        added = [order for order in resource.get("basedOn", []) if order not in orders]
-        resource = {**resource, "basedOn": [*orders, *added]}
+    orders = merged(existing.get("basedOn", ()), resource.get("basedOn", ()))
     kept: dict[str, Any] = {
         name: existing[name]
-        for name in ("encounter", "note", "reasonCode", "reasonReference", "procedureReference", "meta")
+        for name in ("encounter", "note", "reasonCode", "reasonReference", "procedureReference")
         if name in existing
     }
-    return {**kept, **resource, "identifier": [*resource["identifier"], *others]}
+    made = {**kept, **resource, "identifier": [*resource["identifier"], *others]}
+    told = {"basedOn": orders, "meta": _meta(resource.get("meta", {}), existing.get("meta", {}))}
+    return {**made, **{name: value for name, value in told.items() if value}}
+
+
+def _meta(told: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
+    """What stands of labels and origin, with what is assumed now."""
+    tags = [tag for tag in there.get("tag", ()) if tag.get("system") != ASSUMPTION] + told.get("tag", [])
+    meta = {name: value for name, value in {**told, **there}.items() if name != "tag"}
+    return {**meta, **({"tag": tags} if tags else {})}

@@ -10,19 +10,25 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from hayat_fhir.dicom.key_objects import RETENTION_EXPIRED, SOP_CLASS, KeyObjects, read_key_objects
 from hayat_fhir.errors import InvalidRequest
+from hayat_fhir.fhir.dates import instant
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.report_resources import identifier_of
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.instances import OPEN, Instance, Instances
 from hayat_fhir.store.quarantine import WITHHELD, QuarantineRows
 from hayat_fhir.store.rejections import Rejection, Rejections
 
+_DCM = "http://dicom.nema.org/resources/ontology/DCM"
+_OPERATION = "http://terminology.hl7.org/CodeSystem/v3-DataOperation"
 FOREIGN = "rejection note about images of another sender"
 NOTE = "rejection note "
 REJECTED = "rejected by note "
@@ -39,6 +45,7 @@ class RejectionNotes:
         quarantine: QuarantineRows,
         rejections: Rejections,
         blobs: Blobs,
+        interactions: Interactions,
         auditing: Auditing,
     ) -> None:
         self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.imaging")
@@ -47,6 +54,7 @@ class RejectionNotes:
         self._quarantine = quarantine
         self._rejections = rejections
         self._blobs = blobs
+        self._interactions = interactions
         self._auditing = auditing
 
     async def apply(self, instances: Sequence[Instance]) -> bool:
@@ -82,10 +90,30 @@ class RejectionNotes:
         await self._rejections.add(
             [Rejection(uid, selection.title, note.uid, note.peer, note.received) for uid in selection.references]
         )
+        await self._record(note, selection.title, referred)
         await self._quarantine.touch({one.study for one in referred})
         await self._quarantine.hold([note], f"{NOTE}{selection.title}", WITHHELD)
         await self._audit(note, "0", len(referred))
         return True
+
+    async def _record(self, note: Instance, title: str, referred: Sequence[Instance]) -> None:
+        """The Provenance of what becomes of the imaging studies: who has withdrawn images of them, and why."""
+        studies = sorted({one.imaging_study for one in referred if one.imaging_study is not None})
+        if not studies:
+            return
+        id = str(uuid5(NAMESPACE_OID, note.uid))
+        reason = {"system": _DCM, "code": title, "display": str(self._titles[title]["display"])}
+        resource = {
+            "resourceType": "Provenance",
+            "id": id,
+            "target": [{"reference": f"ImagingStudy/{study}"} for study in studies],
+            "recorded": instant(note.received),
+            "reason": [{"coding": [reason]}],
+            "activity": {"coding": [{"system": _OPERATION, "code": "NULLIFY"}]},
+            "agent": [{"who": {"reference": f"Organization/{note.peer}"} if note.peer else {"display": "this site"}}],
+            "entity": [{"role": "source", "what": {"identifier": identifier_of(note.uid)}}],
+        }
+        await self._interactions.update(Caller(Role.SITE, "imaging", source=note.peer), "Provenance", id, resource)
 
     async def _withdraw(self, instances: Sequence[Instance]) -> bool:
         """Move what is rejected into quarantine; after a retention has expired, the same may come again."""

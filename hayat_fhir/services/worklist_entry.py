@@ -24,6 +24,7 @@ _SEX = {"male": "M", "female": "F", "other": "O"}
 _PRIORITY = {"routine": "ROUTINE", "urgent": "HIGH", "asap": "HIGH", "stat": "STAT"}
 _MOMENT = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2}))?)?")
 _SHORT = 16
+_DERIVED = "2.25."
 
 
 def is_imaging(order: Resource) -> bool:
@@ -49,7 +50,15 @@ def study_uid(order: Resource) -> str:
         number = UUID(id).int
     except ValueError:
         number = uuid5(NAMESPACE_OID, id).int
-    return f"2.25.{number}"
+    return f"{_DERIVED}{number}"
+
+
+def order_id(study: str) -> str | None:
+    """The id of the order from which ``study_uid`` made this UID, if it made it from one."""
+    number = study.removeprefix(_DERIVED)
+    if number == study or not number.isdecimal() or int(number) >= 1 << 128:
+        return None
+    return str(UUID(int=int(number)))
 
 
 def worklist_entry(order: Resource, appointment: Resource | None, patient: Resource, station: str) -> Attributes:

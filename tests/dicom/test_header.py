@@ -64,6 +64,8 @@ def test_real_files_are_read_or_refused(path: Path) -> None:
         ({"UniversalEntityID": "not a uuid", "UniversalEntityIDType": "UUID"}, "https://peer.example"),
         ({"UniversalEntityID": "no uri: at all", "UniversalEntityIDType": "URI"}, "https://peer.example"),
         ({"UniversalEntityID": "https://id.example", "UniversalEntityIDType": "URI"}, "https://id.example"),
+        ({"UniversalEntityID": "ID.Hospital.example", "UniversalEntityIDType": "DNS"}, "dns:id.hospital.example"),
+        ({"UniversalEntityID": "no host", "UniversalEntityIDType": "DNS"}, "https://peer.example"),
     ],
 )
 def test_a_patient_number_belongs_to_its_issuer(attributes: dict[str, str], expected: str) -> None:

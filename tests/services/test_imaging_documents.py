@@ -270,3 +270,114 @@ async def test_a_report_that_is_withdrawn_and_restored(site: Site, peer: Partner
     await site.projection.project(study)
     for type, number in (("DiagnosticReport", 1), ("Observation", 3)):
         assert [one["status"] for one in await found(site, type)] == ["final"] * number
+
+
+def content(kind: str, concept: tuple[str, str, str], **attributes: Any) -> Dataset:
+    """A content item; a concept is value, scheme and meaning."""
+    made = item(ValueType=kind, RelationshipType="CONTAINS")
+    made.ConceptNameCodeSequence = Sequence([coded(*concept)])
+    for keyword, value in attributes.items():
+        setattr(made, keyword, value)
+    return made
+
+
+def coded(value: str, scheme: str, meaning: str) -> Dataset:
+    """An item of a code sequence."""
+    return item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)
+
+
+def analysed(study: str, image: str, **attributes: Any) -> Dataset:
+    """A report in which an algorithm has found something in two frames of an image."""
+    reference = item(ReferencedSOPClassUID="1.2.840.10008.5.1.4.1.1.2", ReferencedSOPInstanceUID=image)
+    reference.ReferencedFrameNumber = [2, 3]
+    source = item(ValueType="IMAGE", RelationshipType="CONTAINS")
+    source.ReferencedSOPSequence = Sequence([reference])
+    group = content("CONTAINER", ("125007", "DCM", "Measurement Group"))
+    nodule = {"ConceptCodeSequence": Sequence([coded("27925004", "SCT", "Nodule")])}
+    kind = {"ConceptCodeSequence": Sequence([coded("49755003", "SCT", "Morphologically abnormal structure")])}
+    group.ContentSequence = Sequence(
+        [
+            content("CODE", ("276214006", "SCT", "Finding category"), **kind),
+            content("CODE", ("121071", "DCM", "Finding"), **nodule),
+            content("TEXT", ("111001", "DCM", "Algorithm Name"), TextValue="Lungs"),
+            content("TEXT", ("111003", "DCM", "Algorithm Version"), TextValue="2.1"),
+            source,
+        ]
+    )
+    made = document(study, "1.2.840.10008.5.1.4.1.1.88.33", Modality="SR", ValueType="CONTAINER", **attributes)
+    made.ConceptNameCodeSequence = Sequence([coded("126000", "DCM", "Imaging Measurement Report")])
+    made.AuthorObserverSequence = Sequence(
+        [item(ObserverType="PSN", PersonName="Grey^Meredith"), item(ObserverType="DEV", StationName="WS1")]
+    )
+    made.ReferencedRequestSequence = Sequence([item(AccessionNumber="A1")])
+    made.ContentSequence = Sequence([group])
+    return made
+
+
+async def test_who_found_what_where(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """Authors, order, algorithm, and the frames of the image; the category of a finding is what it answers."""
+    study = new_study()
+    _, image = await push(ingest, peer, study)
+    await send(ingest, peer, analysed(study, image))
+    stored = await site.projection.project(study)
+    assert stored is not None
+    (report,) = await found(site, "DiagnosticReport")
+    assert [one["display"] for one in report["performer"]] == ["Meredith Grey", "(WS1)"]
+    assert report["basedOn"][0]["identifier"]["value"] == "A1"
+    (group,) = [one for one in await found(site, "Observation") if "hasMember" in one]
+    (finding,) = [one for one in await found(site, "Observation") if "hasMember" not in one]
+    assert finding["code"]["coding"][0]["code"] == "49755003"
+    assert finding["valueCodeableConcept"]["coding"][0]["code"] == "27925004"
+    for one in (group, finding):
+        (source,) = one["derivedFrom"]
+        assert source["reference"] == stored.reference
+        parts = [
+            next(value for key, value in part.items() if key != "url") for part in source["extension"][0]["extension"]
+        ]
+        assert parts == [f"urn:oid:{image}", 2, 3]
+        assert one["device"]["display"] == "Lungs 2.1"
+
+
+async def test_a_report_that_replaces_another(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """The Provenance of the new one names the old one; both stay, each with what it says."""
+    study = new_study()
+    _, image = await push(ingest, peer, study)
+    first = await send(ingest, peer, analysed(study, image))
+    await site.projection.project(study)
+    series = item(SeriesInstanceUID="1.2.3")
+    series.ReferencedSOPSequence = Sequence([item(ReferencedSOPInstanceUID=first)])
+    before = item(StudyInstanceUID=study)
+    before.ReferencedSeriesSequence = Sequence([series])
+    second = await send(ingest, peer, analysed(study, image, PredecessorDocumentsSequence=Sequence([before])))
+    for _ in range(2):
+        await site.projection.project(study)
+    reports = {one["identifier"][0]["value"]: one["id"] for one in await found(site, "DiagnosticReport")}
+    (record,) = await found(site, "Provenance")
+    assert record["target"] == [{"reference": f"DiagnosticReport/{reports[f'urn:oid:{second}']}"}]
+    (entity,) = record["entity"]
+    assert entity == {"role": "revision", "what": {"reference": f"DiagnosticReport/{reports[f'urn:oid:{first}']}"}}
+
+
+async def test_a_dose_report(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """The values of an irradiation event are members of one Observation; the report has its LOINC name too."""
+    study = new_study()
+    measured = item(NumericValue="12.5")
+    measured.MeasurementUnitsCodeSequence = Sequence([coded("mGy.cm", "UCUM", "mGy.cm")])
+    event = content("CONTAINER", ("113819", "DCM", "CT Acquisition"))
+    event.ContentSequence = Sequence(
+        [
+            content("UIDREF", ("113769", "DCM", "Irradiation Event UID"), UID="1.2.3.4"),
+            content("NUM", ("113838", "DCM", "DLP"), MeasuredValueSequence=Sequence([measured])),
+        ]
+    )
+    made = document(study, "1.2.840.10008.5.1.4.1.1.88.67", Modality="SR", ValueType="CONTAINER")
+    made.ConceptNameCodeSequence = Sequence([coded("113701", "DCM", "X-Ray Radiation Dose Report")])
+    made.ContentSequence = Sequence([event])
+    await send(ingest, peer, made)
+    await site.projection.project(study)
+    (report,) = await found(site, "DiagnosticReport")
+    assert [one["code"] for one in report["code"]["coding"]] == ["113701", "73569-6"]
+    (group,) = [one for one in await found(site, "Observation") if "hasMember" in one]
+    assert "urn:oid:1.2.3.4" in {one["value"] for one in group["identifier"]}
+    (value,) = [one for one in await found(site, "Observation") if "valueQuantity" in one]
+    assert value["valueQuantity"]["value"] == Decimal("12.5")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,10 +10,10 @@ from pydicom.sequence import Sequence
 
 from hayat_fhir.app import Site
 from hayat_fhir.security.callers import Caller, Role
-from hayat_fhir.services.ingest import Ingest
+from hayat_fhir.services.ingest import Ingest, Taken
 from hayat_fhir.store.partners import Partner
 
-from .test_imaging import ingest, item, peer
+from .test_imaging import DOCTOR, SYNTAX, encoded, ingest, item, peer, take
 from .test_quarantine import new_study, push
 
 __all__ = ["ingest", "peer"]
@@ -26,6 +27,11 @@ def person(value: str) -> Any:
         [item(CodeValue=value, CodingSchemeDesignator="DCM", CodeMeaning="x")]
     )
     return made
+
+
+async def arrived(ingest: Ingest, peer: Partner, sop_class: str, uid: str, data: bytes) -> None:
+    """Have encoded bytes arrive."""
+    assert await asyncio.to_thread(take, ingest, data, SYNTAX, sop_class, uid, peer) is Taken.STORED
 
 
 async def projected(site: Site, study: str) -> dict[str, Any]:
@@ -66,7 +72,8 @@ async def test_orders_and_people(site: Site, peer: Partner, ingest: Ingest) -> N
     assert found["referrer"]["display"] == "Dr Gregory House"
     assert found["referrer"]["identifier"]["value"] == "123"
     assert found["interpreter"] == [{"display": "Meredith Grey"}, {"display": "Cristina Yang"}]
-    assert [one["actor"]["display"] for one in found["series"][0]["performer"]] == ["Alex Karev", "One Op"]
+    performers = [one["actor"]["display"] for one in found["series"][0]["performer"]]
+    assert performers == ["Alex Karev", "One Op", "GE MEDICAL SYSTEMS RHAPSODE (CT01_OC0)"]
 
 
 async def test_an_order_that_others_found_stays(site: Site, peer: Partner, ingest: Ingest) -> None:
@@ -138,3 +145,174 @@ async def test_hostile_text_stays_text(site: Site, peer: Partner, ingest: Ingest
         Caller(Role.SITE, "test"), "Patient", found["subject"]["reference"].removeprefix("Patient/")
     )
     assert (patient.resource or {})["name"][0]["family"] == "<script>alert(1)</script>"
+
+
+def coded(value: str, scheme: str, meaning: str) -> Any:
+    """An item of a code sequence."""
+    return item(CodeValue=value, CodingSchemeDesignator=scheme, CodeMeaning=meaning)
+
+
+async def test_numbers_belong_to_who_gave_them(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """An accession number is its local issuer's, within the sender; the Study ID too, whoever numbered the patient."""
+    study = new_study()
+    qualifiers = item(UniversalEntityID="1.2.3.99", UniversalEntityIDType="ISO")
+    await push(
+        ingest,
+        peer,
+        study,
+        PatientID="N1",
+        IssuerOfPatientIDQualifiersSequence=Sequence([qualifiers]),
+        AccessionNumber="A1",
+        IssuerOfAccessionNumberSequence=Sequence([item(LocalNamespaceEntityID="RIS 2")]),
+        StudyID="S7",
+    )
+    found = await projected(site, study)
+    base = (peer.patient_id_system or "").removesuffix("/patient")
+    assert [(one["system"], one["value"]) for one in found["identifier"][1:]] == [
+        (f"{base}/accession/RIS%202", "A1"),
+        (f"{base}/study-id", "S7"),
+    ]
+
+
+async def test_all_codes_and_reasons(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """Every procedure code, and the reasons of the step, of the request and of the visit; physicians of record read."""
+    study = new_study()
+    request = item(AccessionNumber="A1")
+    request.ReasonForRequestedProcedureCodeSequence = Sequence([coded("R51", "I10", "Headache")])
+    await push(
+        ingest,
+        peer,
+        study,
+        ProcedureCodeSequence=Sequence([coded("24627-2", "LN", "CT Chest"), coded("X1", "99X", "Own")]),
+        ReasonForPerformedProcedureCodeSequence=Sequence([coded("R05", "I10", "Cough")]),
+        RequestAttributesSequence=Sequence([request]),
+        ReasonForVisit="Fall from a ladder",
+        PhysiciansOfRecord="Webber^Richard",
+    )
+    found = await projected(site, study)
+    assert [one["coding"][0]["code"] for one in found["procedureCode"]] == ["24627-2", "X1"]
+    reasons = [one["coding"][0]["code"] if "coding" in one else one["text"] for one in found["reasonCode"]]
+    assert reasons == ["R05", "R51", "Fall from a ladder"]
+    assert found["interpreter"] == [{"display": "Richard Webber"}]
+
+
+async def test_series_say_what_made_them(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """Retired codes of a region in today's SNOMED CT; specimen, device, title and frames."""
+    study = new_study()
+    await push(
+        ingest,
+        peer,
+        study,
+        AnatomicRegionSequence=Sequence([coded("T-28000", "SRT", "Lung")]),
+        SpecimenDescriptionSequence=Sequence([item(SpecimenIdentifier="B-1")]),
+        DeviceUID="1.2.3.77",
+        NumberOfFrames=12,
+        ImageType=["ORIGINAL", "PRIMARY", "AXIAL"],
+    )
+    (series,) = (await projected(site, study))["series"]
+    assert series["bodySite"] == {"system": SCT, "code": "39607008", "display": "Lung"}
+    base = (peer.patient_id_system or "").removesuffix("/patient")
+    assert series["specimen"] == [{"type": "Specimen", "identifier": {"system": f"{base}/specimen", "value": "B-1"}}]
+    assert series["performer"][0]["actor"]["identifier"]["value"] == "urn:oid:1.2.3.77"
+    (instance,) = series["instance"]
+    assert instance["title"] == "ORIGINAL\\PRIMARY\\AXIAL"
+    assert instance["extension"][0]["valueUnsignedInt"] == 12
+
+
+@pytest.mark.parametrize(
+    ("series", "image", "frames", "expected"),
+    [("L", "R", [], None), ("L", "L", [], "7771000"), ("", "", ["R", "R"], "24028007"), ("", "", ["R", "L"], None)],
+)
+async def test_sides_that_contradict(
+    site: Site, peer: Partner, ingest: Ingest, series: str, image: str, frames: list[str], expected: str | None
+) -> None:
+    """A side is told only where series, images and all frames agree on it."""
+    study = new_study()
+    groups = [item() for _ in frames]
+    for group, side in zip(groups, frames, strict=True):
+        group.FrameAnatomySequence = Sequence([item(FrameLaterality=side)])
+    more = {"PerFrameFunctionalGroupsSequence": Sequence(groups)} if groups else {}
+    await push(ingest, peer, study, Laterality=series, ImageLaterality=image, **more)
+    (found,) = (await projected(site, study))["series"]
+    assert found.get("laterality", {}).get("code") == expected
+
+
+async def test_what_was_assumed_is_marked(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """A modality that is missing, text in an undeclared code page, a date in the future; and who sent it."""
+    study = new_study()
+    sop_class, uid, data = encoded(study, f"{study}.1", Modality="", StudyDate="29991231", SeriesDescription="Xxxxxx")
+    data = data.replace(b"Xxxxxx", "H\u00f6he ".encode())
+    assert b"ISO_IR 100" in data
+    data = data.replace(b"ISO_IR 100", b"          ")
+    await arrived(ingest, peer, sop_class, uid, data)
+    stored = await site.projection.project(study)
+    assert stored is not None
+    found = stored.resource or {}
+    assert {tag["code"] for tag in found["meta"]["tag"]} == {"character-set", "future-date", "modality"}
+    assert found["meta"]["source"].endswith(f"/fhir/Organization/{peer.id}")
+    assert found["series"][0]["modality"]["code"] == "OT"
+    assert found["series"][0]["description"] == "H\u00f6he"
+
+
+async def test_an_order_on_record(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """An order of this patient with that number is referred to; one of another patient with the same number is not."""
+    base = (peer.patient_id_system or "").removesuffix("/patient")
+    orders = []
+    for number in ("P1", "P2"):
+        caller = Caller(Role.SITE, "test")
+        patient = {"resourceType": "Patient", "identifier": [{"system": peer.patient_id_system, "value": number}]}
+        subject = (await site.interactions.create(caller, "Patient", patient)).stored.reference
+        order = {
+            "resourceType": "ServiceRequest",
+            "status": "active",
+            "intent": "order",
+            "subject": {"reference": subject},
+            "identifier": [{"system": f"{base}/accession", "value": "A1"}],
+        }
+        orders.append((await site.interactions.create(caller, "ServiceRequest", order)).stored.reference)
+    study = new_study()
+    await push(ingest, peer, study, PatientID="P2", AccessionNumber="A1")
+    for _ in range(2):
+        found = await projected(site, study)
+        await push(ingest, peer, study, PatientID="P2", AccessionNumber="A1")
+        assert [one["reference"] for one in found["basedOn"]] == [orders[1]]
+
+
+async def test_other_numbers_of_a_patient(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """Those with an issuer are the patient's too; a bare one is nobody's; the site's own are not for others to give."""
+    own = item(PatientID="1", TypeOfPatientID="TEXT")
+    own.IssuerOfPatientIDQualifiersSequence = Sequence(
+        [item(UniversalEntityID=site.settings.own_patient_id_system, UniversalEntityIDType="URI")]
+    )
+    study = new_study()
+    await push(
+        ingest,
+        peer,
+        study,
+        PatientID="P3",
+        OtherPatientIDsSequence=Sequence([item(PatientID="9", IssuerOfPatientID="WARD"), item(PatientID="8"), own]),
+    )
+    found = await projected(site, study)
+    id = found["subject"]["reference"].removeprefix("Patient/")
+    patient = (await site.interactions.read(DOCTOR, "Patient", id)).resource or {}
+    assert [(one["system"], one["value"]) for one in patient["identifier"]] == [
+        (peer.patient_id_system, "P3"),
+        (f"{peer.patient_id_system}/WARD", "9"),
+    ]
+    assert patient["managingOrganization"] == {"reference": f"Organization/{peer.id}"}
+
+
+async def test_a_segmentation_refers(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """To the series that it segments, and to the algorithm that made it."""
+    study = new_study()
+    await push(
+        ingest,
+        peer,
+        study,
+        Modality="SEG",
+        ReferencedSeriesSequence=Sequence([item(SeriesInstanceUID="1.2.3.5")]),
+        SegmentSequence=Sequence([item(SegmentAlgorithmName="Lungs 2"), item(SegmentAlgorithmName="Lungs 2")]),
+    )
+    (series,) = (await projected(site, study))["series"]
+    assert series["extension"] == [{"url": "urn:hayat:dicom-referenced-series", "valueOid": "urn:oid:1.2.3.5"}]
+    assert {"type": "Device", "display": "Lungs 2"} in [one["actor"] for one in series["performer"]]

@@ -21,7 +21,7 @@ from hayat_fhir.services.registration import PartnerDetails
 from hayat_fhir.services.rejection import FOREIGN
 from hayat_fhir.store.partners import Partner
 
-from .test_imaging import SYNTAX, ingest, item, peer, take
+from .test_imaging import DOCTOR, SYNTAX, ingest, item, peer, take
 from .test_quarantine import STAFF, count, new_study, push
 
 __all__ = ["ingest", "peer"]
@@ -65,6 +65,10 @@ async def test_a_note_withdraws_what_is_there(site: Site, peer: Partner, ingest:
     assert withheld[gone].reason == "rejected by note 113001"
     assert len(withheld) == 2
     assert await count(site, study) == 1
+    result = await site.searching.search(DOCTOR, "Provenance", [])
+    (record,) = [stored.resource or {} for stored in result.matches]
+    assert record["reason"][0]["coding"][0]["code"] == "113001"
+    assert record["agent"][0]["who"]["reference"] == f"Organization/{peer.id}"
 
     await site.quarantine.resolve(STAFF, Resolution(Decision.ACCEPT, "it was good", withheld[gone].id))
     assert await count(site, study) == 2

@@ -1,0 +1,59 @@
+"""The Patient that images name, for a site that has not met them yet. Pure.
+
+https://hl7.org/fhir/R4/patient.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import tzinfo
+from typing import Any
+
+from hayat_fhir.dicom.header import by_keyword, issuer_system
+from hayat_fhir.mapping.engine import Mapper
+from hayat_fhir.mapping.transforms import Context
+from hayat_fhir.services.imaging_study import STUDY_SYSTEM
+from hayat_fhir.store.instances import Instance
+
+_MOST_NUMBERS = 20
+
+
+class ImagingSubjects:
+    """Builds patients by ``mappings/dicom/patient.toml``; ``reserved`` is the system of the site's own numbers."""
+
+    def __init__(self, tables: Mapping[str, Mapper], zone: tzinfo | None, reserved: str) -> None:
+        self._table = tables["patient"]
+        self._context = Context(zone)
+        self._reserved = reserved
+
+    def patient(self, instance: Instance, details: Mapping[str, Any]) -> dict[str, Any]:
+        """The Patient, with the number of the images first.
+
+        Without a patient number the patient is provisional: known by this study alone, and never merged.
+        """
+        source = {**by_keyword(instance.attributes), **details}
+        identifier = {"system": instance.system, "value": instance.patient_id}
+        if not instance.patient_id:
+            identifier = {"system": STUDY_SYSTEM, "value": f"urn:oid:{instance.study}"}
+        made: dict[str, Any] = {
+            "resourceType": "Patient",
+            "identifier": [identifier, *self._further(instance, source)],
+            **self._table.apply(source, self._context),
+        }
+        if instance.peer:
+            made["managingOrganization"] = {"reference": f"Organization/{instance.peer}"}
+        return made
+
+    def _further(self, instance: Instance, source: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Other numbers of the patient that name their issuer; of the site's own numbers nobody else tells."""
+        found: list[dict[str, Any]] = []
+        items = source.get("OtherPatientIDsSequence", ()) if instance.patient_id else ()
+        for item in items[:_MOST_NUMBERS]:
+            value = str((item.get("PatientID") or [""])[0]).strip() if isinstance(item, dict) else ""
+            system = issuer_system(item, instance.system) if value else instance.system
+            if system in {instance.system, self._reserved}:
+                continue
+            kind = str((item.get("TypeOfPatientID") or [""])[0]).strip()
+            typed = {"type": {"text": kind}} if kind and kind != "TEXT" else {}
+            found.append({**typed, "system": system, "value": value})
+        return [one for number, one in enumerate(found) if one not in found[:number]]
