@@ -34,6 +34,7 @@ from hayat_fhir.security.tokens import AccessToken, verify_access
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.authorization import Authorization
+from hayat_fhir.services.binding import Binding
 from hayat_fhir.services.bundles import Bundles
 from hayat_fhir.services.chaining import Chaining
 from hayat_fhir.services.conditional import Conditional
@@ -71,6 +72,7 @@ from hayat_fhir.services.sign_in import SignIn
 from hayat_fhir.services.statistics import Dashboard
 from hayat_fhir.services.storing import Storing
 from hayat_fhir.services.transactions import Transactions
+from hayat_fhir.services.verification import Verification
 from hayat_fhir.settings import Settings
 from hayat_fhir.store.accounts import Accounts
 from hayat_fhir.store.arrivals import Arrivals
@@ -86,6 +88,7 @@ from hayat_fhir.store.image_metadata import ImageMetadata
 from hayat_fhir.store.images import Images
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.instances import IncomingInstances, Instances
+from hayat_fhir.store.manifests import Manifests
 from hayat_fhir.store.mongod import EmbeddedMongod, attach
 from hayat_fhir.store.outbox import Outbox
 from hayat_fhir.store.partners import Partners
@@ -128,6 +131,8 @@ class Site:
     imaging_visibility: ImagingVisibility
     procedures: Procedures
     quarantine: Quarantine
+    binding: Binding
+    verification: Verification
     retrieval: Retrieval
     imaging_query: ImagingQuery
     storing: Storing
@@ -277,8 +282,21 @@ def _built(
     writing = LegacyWriting(reading, resources, transactions, drafting, people, auditing, ConsultationRows(database))
     instances, blobs = Instances(database), Blobs(settings.data_dir / "blobs", settings.disk_reserve_mb << 20)
 
+    binding = Binding(instances, resources, interactions, keys, settings.site_name, settings.fhir_url)
+    verification = Verification(
+        interactions=interactions,
+        conditional=conditional,
+        resources=resources,
+        instances=instances,
+        partners=partners,
+        manifests=Manifests(database),
+        policy=policy,
+        keys=keys,
+        public_keys=authorization,
+        base_url=settings.fhir_url,
+    )
     imaging = imaging_services(
-        settings, loaded, mappings.tables, database, blobs, interactions, conditional, policy, auditing
+        settings, loaded, mappings.tables, database, blobs, interactions, conditional, policy, auditing, verification
     )
 
     def verify(token: str) -> AccessToken:
@@ -318,11 +336,14 @@ def _built(
             partners=partners,
             grants=grants,
             consents=consents,
+            binding=binding,
             fhir=client,
             imaging=ImageDelivery(database, instances, blobs, settings.ae_title),
         ),
         projection=imaging.projection,
         quarantine=imaging.quarantine,
+        binding=binding,
+        verification=verification,
         imaging_visibility=ImagingVisibility(ImagingStudyRows(database)),
         procedures=Procedures(ProcedureSteps(database), interactions),
         retrieval=Retrieval(

@@ -60,6 +60,7 @@ def web_application(site: Site) -> Application:
         sharing=site.sharing,
         emergencies=site.emergencies,
         quarantine=site.quarantine,
+        verification=site.verification,
         partnership=site.partnership,
         outbox=site.staff_outbox,
         dashboard=site.dashboard,

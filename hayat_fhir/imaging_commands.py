@@ -29,6 +29,27 @@ def imaging_status(
     print_rows(("", ""), with_site(rows))
 
 
+@imaging.command("verify")
+def imaging_verify(study: Annotated[str, typer.Argument(help="The Study Instance UID.")]) -> None:
+    """Compare a study and its reports with what their senders have vouched for; exit status 1 where they differ."""
+    from hayat_fhir.services.verification import Verdict
+
+    async def found(site: Site) -> Verdict | None:
+        return await site.verification.verify_study(study)
+
+    verdict = with_site(found)
+    if verdict is None:
+        raise typer.BadParameter("there is no such study")
+    rows = [
+        (name, str(result), f"{one.signer} ({one.signature})")
+        for one in verdict.manifests
+        for name, result in [*one.instances.items(), *one.resources.items()]
+    ]
+    rows += [(uid, "unsigned", "") for uid in verdict.unsigned]
+    print_rows(("", "", "signed by"), rows)
+    raise typer.Exit(0 if verdict.verified else 1)
+
+
 @imaging.command("statement")
 def imaging_statement() -> None:
     """Print the DICOM Conformance Statement (PS3.2)."""

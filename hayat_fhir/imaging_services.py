@@ -20,6 +20,7 @@ from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.projection import Projection
 from hayat_fhir.services.quarantine import Quarantine
 from hayat_fhir.services.rejection import RejectionNotes
+from hayat_fhir.services.verification import Verification
 from hayat_fhir.store.arrivals import Arrivals
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import Database
@@ -51,6 +52,7 @@ def imaging_services(
     conditional: Conditional,
     policy: Policy,
     auditing: Auditing,
+    verification: Verification,
 ) -> ImagingServices:
     """Build them; ``tables`` are the mappings out of DICOM by file."""
     rows = QuarantineRows(database)
@@ -74,6 +76,7 @@ def imaging_services(
         settings.site_url,
         ImagingStudyRows(database),
         Arrivals(database),
+        verification,
         settings.study_quiet_seconds,
     )
     return ImagingServices(projection, Quarantine(rows, instances, blobs, policy, auditing))

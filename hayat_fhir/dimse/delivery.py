@@ -1,14 +1,20 @@
 """Delivering the images of studies to a partner, byte for byte, and having it proven that they are there.
 
 What becomes of each image is on record. A delivery that is repeated sends what has not arrived, and has all of it
-proven again: by the partner's storage commitment, or, where it does not do that, by reading it back.
+proven again: by the partner's storage commitment, or, where it does not do that, by reading it back. Objects that this
+site makes itself go along; a partner that takes none of their kind gets the images all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from hayat_fhir.dicom.composed_object import SYNTAX, Composed
 from hayat_fhir.dimse.event_loop import EventLoop
 from hayat_fhir.dimse.proof import Wanted, ask, new_transaction, read_back
 from hayat_fhir.dimse.sender import send, was_taken
@@ -38,8 +44,8 @@ class ImageDelivery:
         self._blobs = blobs
         self._ae_title = ae_title
 
-    async def send(self, partner: Partner, studies: Sequence[str]) -> tuple[int, int]:
-        """Send what the partner has not got of these studies; how many images they have, and how many are proven.
+    async def send(self, partner: Partner, studies: Sequence[str], objects: Sequence[Composed] = ()) -> tuple[int, int]:
+        """Send what the partner has not got of these studies and objects; how many these are, and how many are proven.
 
         Raises:
             Unavailable: The partner cannot be reached, or has not kept an image: try again.
@@ -48,26 +54,24 @@ class ImageDelivery:
         if partner.ae_title is None or partner.host is None or partner.port is None:
             raise Unprocessable("the partner has no DICOM port")
         rows = [row for study in studies for row in await self._instances.of_study(study)]
+        rows += [_row(one) for one in objects]
         if not rows:
             return 0, 0
         known = await self._deliveries.of(partner.id, [row.uid for row in rows])
         missing = [row for row in rows if not _arrived(known.get(row.uid), row)]
-        await self._send(partner, missing)
+        made = {one.uid: one for one in objects}
+        await self._send(partner, missing, made)
         known = await self._deliveries.of(partner.id, [row.uid for row in rows])
         arrived = [row for row in rows if _arrived(known.get(row.uid), row)]
         proven = await self._prove(partner, arrived)
-        _check([one for row in rows if (one := known.get(row.uid)) is not None])
+        _check([one for row in rows if row.uid not in made and (one := known.get(row.uid)) is not None])
         return len(rows), proven
 
-    async def _send(self, partner: Partner, rows: Sequence[Instance]) -> None:
+    async def _send(self, partner: Partner, rows: Sequence[Instance], objects: Mapping[str, Composed]) -> None:
         if not rows:
             return
         loop = EventLoop(asyncio.get_running_loop())
         by_uid = {row.uid: row for row in rows}
-        images = [
-            Outgoing(row.uid, row.sop_class, row.transfer_syntax, self._blobs.path(row.blob), row.offset, row.size)
-            for row in rows
-        ]
 
         def work() -> None:
             held: list[Delivered] = []
@@ -80,7 +84,19 @@ class ImageDelivery:
                     held.clear()
 
             try:
-                send(images, partner, self._ae_title, report)
+                with _written(objects) as made:
+                    images = [
+                        Outgoing(
+                            row.uid,
+                            row.sop_class,
+                            row.transfer_syntax,
+                            made.get(row.uid) or self._blobs.path(row.blob),
+                            row.offset,
+                            row.size,
+                        )
+                        for row in rows
+                    ]
+                    send(images, partner, self._ae_title, report)
             finally:
                 loop.wait(self._deliveries.record(partner.id, held))
 
@@ -140,6 +156,24 @@ class ImageDelivery:
             for row in rows
             if row.uid in digests
         }
+
+
+def _row(one: Composed) -> Instance:
+    """An object that this site has made, as if it had come in."""
+    digest, size = one.sha256, len(one.data)
+    return Instance(
+        one.uid, one.study, one.series, one.sop_class, SYNTAX, digest, size, "", 0, "", "", "", datetime.now(UTC)
+    )
+
+
+@contextmanager
+def _written(objects: Mapping[str, Composed]) -> Iterator[Mapping[str, Path]]:
+    """These objects as files, by UID, for a while."""
+    with TemporaryDirectory(prefix="hayat") as folder:
+        paths = {uid: Path(folder) / str(number) for number, uid in enumerate(objects)}
+        for uid, path in paths.items():
+            path.write_bytes(objects[uid].data)
+        yield paths
 
 
 def _arrived(known: Delivered | None, row: Instance) -> bool:

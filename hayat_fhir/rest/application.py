@@ -43,6 +43,7 @@ from hayat_fhir.rest.smart import smart_configuration
 from hayat_fhir.rest.statistics import StatisticsOperations
 from hayat_fhir.rest.system import System
 from hayat_fhir.rest.types import Types
+from hayat_fhir.rest.verification import StudyVerification
 from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.authorization import Authorization
@@ -61,6 +62,7 @@ from hayat_fhir.services.refusals import Refusals
 from hayat_fhir.services.searching import Searching
 from hayat_fhir.services.statistics import Dashboard
 from hayat_fhir.services.type_histories import TypeHistories
+from hayat_fhir.services.verification import Verification
 
 _PUBLIC = ((b"cache-control", b"public, max-age=300"),)
 
@@ -81,6 +83,7 @@ class Services:
     sharing: Sharing
     emergencies: Emergencies
     quarantine: Quarantine
+    verification: Verification
     partnership: Partnership
     outbox: StaffOutbox
     dashboard: Dashboard
@@ -177,6 +180,10 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
                 "PATCH": Action("patch", types.patch),
                 "DELETE": Action("delete", types.delete),
             },
+        ),
+        Route(
+            "ImagingStudy/{id}/$verify",
+            {"GET": Action("$verify", StudyVerification(services.verification).verify)},
         ),
         Route("{type}/_search", {"POST": Action("search-type", types.search_form)}),
         Route(

@@ -77,7 +77,7 @@ def verify_assertion(
     Raises:
         Unauthenticated: It is not valid.
     """
-    claims = verify(assertion, CLIENT_ASSERTION, _key_set(jwks), issuer=client_id, audience=token_endpoint, now=now)
+    claims = verify(assertion, CLIENT_ASSERTION, key_set(jwks), issuer=client_id, audience=token_endpoint, now=now)
     header = jws.extract_compact(assertion.encode()).headers()
     jti = claims.get("jti")
     if claims.get("sub") != client_id or not isinstance(jti, str) or not 1 <= len(jti) <= _LONGEST_JTI:
@@ -97,7 +97,7 @@ def registrable_keys(jwks: Mapping[str, Any]) -> None:
     if isinstance(rows, list) and any(isinstance(row, dict) and _SECRET & row.keys() for row in rows):
         raise InvalidRequest("the key set holds a private key: its owner must make a new one", code="security")
     try:
-        usable = len(_key_set(jwks).keys)
+        usable = len(key_set(jwks).keys)
     except Unauthenticated:
         usable = 0
     if not usable:
@@ -105,7 +105,7 @@ def registrable_keys(jwks: Mapping[str, Any]) -> None:
         raise InvalidRequest(text, code="value")
 
 
-def _key_set(jwks: Mapping[str, Any]) -> KeySet:
+def key_set(jwks: Mapping[str, Any]) -> KeySet:
     """The public keys of a registered key set that may sign assertions; whatever else is in it is left out."""
     rows = jwks.get("keys")
     if not isinstance(rows, list) or len(rows) > _MOST_KEYS:

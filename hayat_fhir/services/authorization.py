@@ -134,6 +134,15 @@ class Authorization:
             epoch=partner.epoch,
         )
 
+    async def keys_of(self, partner: Partner) -> Mapping[str, Any]:
+        """The partner's public keys, as they are now.
+
+        Raises:
+            Unauthenticated: It has none.
+            Unavailable: They cannot be had now.
+        """
+        return await self._key_set(partner, _JWKS_SECONDS)
+
     def session(self, account: Account) -> tuple[str, int]:
         """A token of somebody who has signed in, and when it ends; it also says what the legacy frontend reads."""
         person = (account.reference or "").partition("/")[2]

@@ -12,11 +12,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from hayat_fhir.dicom.composed_object import Composed
 from hayat_fhir.errors import Forbidden, NotFound, Refusal, Unavailable, Unprocessable
 from hayat_fhir.security.callers import Caller, Restriction, Role
 from hayat_fhir.security.consent import Terms
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Access, Auditing
+from hayat_fhir.services.binding import Binding, Bound, is_manifest, study_uid
 from hayat_fhir.services.consents import Consents
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.history_bundle import HistoryBundle
@@ -44,8 +46,8 @@ class PartnerFhir(Protocol):
 class PartnerImaging(Protocol):
     """A partner's DICOM port."""
 
-    async def send(self, partner: Partner, studies: Sequence[str]) -> tuple[int, int]:
-        """Send all images of these studies (Study Instance UIDs); how many they have, and how many are proven there.
+    async def send(self, partner: Partner, studies: Sequence[str], objects: Sequence[Composed]) -> tuple[int, int]:
+        """Send all images of these studies (Study Instance UIDs) and these objects; how many, and how many are proven.
 
         Unavailable means try again.
         """
@@ -75,6 +77,7 @@ class Exchange:
         partners: Partners,
         grants: Grants,
         consents: Consents,
+        binding: Binding,
         fhir: PartnerFhir,
         imaging: PartnerImaging,
     ) -> None:
@@ -87,6 +90,7 @@ class Exchange:
         self._partners = partners
         self._grants = grants
         self._consents = consents
+        self._binding = binding
         self._fhir = fhir
         self._imaging = imaging
 
@@ -166,10 +170,15 @@ class Exchange:
                 stored
                 async for stored in self._everything.collect(patient, _SHAREABLE)
                 if stored.source != partner.id and (not stored.compartments or terms.allow(stored.type))
+                # what this site has vouched for before was for another occasion, and perhaps for another partner
+                if stored.source is not None or not is_manifest(stored)
             ]
-            sent = await self._send_history(partner, patient, terms, history) if partner.fhir_url else 0
+            bound = await self._binding.bind(history) if partner.ae_title else Bound((), {}, ())
+            sent = await self._send_history(partner, patient, terms, history, bound) if partner.fhir_url else 0
             await self._still(patient, partner.id, terms)
-            images, proven = await self._imaging.send(partner, _studies(history)) if partner.ae_title else (0, 0)
+            images, proven = 0, 0
+            if partner.ae_title:
+                images, proven = await self._imaging.send(partner, _studies(history), bound.objects)
             access.touched(*history)
             return Delivery(sent, images, proven)
 
@@ -183,10 +192,12 @@ class Exchange:
         if await self._consents.terms(patient, partner, Access()) != terms:
             raise Unavailable("the patient's consent has changed")
 
-    async def _send_history(self, partner: Partner, patient: str, terms: Terms, history: Sequence[Stored]) -> int:
+    async def _send_history(
+        self, partner: Partner, patient: str, terms: Terms, history: Sequence[Stored], bound: Bound
+    ) -> int:
         known: dict[str, str] = {}
         sent = 0
-        for bundle in HistoryBundle(self._base_url, history).bundles(known):
+        for bundle in HistoryBundle(self._base_url, [*history, *bound.records], bound.made_of).bundles(known):
             await self._still(patient, partner.id, terms)
             answer = await self._fhir.transaction(partner, bundle)
             for entry, answered in zip(bundle["entry"], answer.get("entry", ()), strict=False):
@@ -219,13 +230,7 @@ class Exchange:
 
 def _studies(history: Sequence[Stored]) -> list[str]:
     """The Study Instance UIDs of the imaging studies in a history."""
-    return [
-        identifier["value"].removeprefix("urn:oid:")
-        for stored in history
-        if stored.type == "ImagingStudy" and stored.resource is not None
-        for identifier in stored.resource.get("identifier", ())
-        if identifier.get("system") == "urn:dicom:uid"
-    ]
+    return [uid for stored in history if (uid := study_uid(stored)) is not None]
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -9,6 +9,7 @@ https://hl7.org/fhir/R4/http.html#transaction
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
@@ -28,15 +29,23 @@ _BY_IDENTIFIER = (
     "ImagingStudy",
 )
 _NEVER_SENT = frozenset({"AuditEvent", "Consent", "Endpoint"})
+_NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
 _MOST_ENTRIES = 1000
 _MOST_BYTES = 8 * 2**20
 
 
 class HistoryBundle:
-    """Turns the stored history of one patient into Bundles; ``base_url`` is the sending site's FHIR base."""
+    """Turns the stored history of one patient into Bundles; ``base_url`` is the sending site's FHIR base.
 
-    def __init__(self, base_url: str, history: Sequence[Stored]) -> None:
+    ``made_of``: by reference of a report, the UIDs of the DICOM objects that travel with it and say the same: the
+    receiver shall not take one for another report.
+    """
+
+    def __init__(
+        self, base_url: str, history: Sequence[Stored], made_of: Mapping[str, Sequence[str]] = _NOTHING
+    ) -> None:
         self._base_url = base_url
+        self._made_of = made_of
         self._namespace = uuid5(NAMESPACE_URL, base_url)
         sent = [stored for stored in history if stored.type not in _NEVER_SENT and stored.resource is not None]
         self._resources = {stored.reference: self._prepared(stored) for stored in sorted(sent, key=_order)}
@@ -111,6 +120,9 @@ class HistoryBundle:
         if stored.type == "Patient":
             own = {"system": f"{self._base_url}/Patient", "value": stored.id}
             resource["identifier"] = [*resource.get("identifier", ()), own]
+        if stored.reference in self._made_of:
+            same = [{"system": "urn:dicom:uid", "value": f"urn:oid:{uid}"} for uid in self._made_of[stored.reference]]
+            resource["identifier"] = [*resource.get("identifier", ()), *same]
         if stored.type == "ImagingStudy":
             resource["status"] = "registered"
             resource.pop("endpoint", None)

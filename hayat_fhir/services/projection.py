@@ -26,6 +26,7 @@ from hayat_fhir.services.imaging_study import ASSUMPTION, STUDY_SYSTEM, ImagingS
 from hayat_fhir.services.imaging_subject import ImagingSubjects
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.rejection import RejectionNotes
+from hayat_fhir.services.verification import Verification
 from hayat_fhir.store.arrivals import Arrivals
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.instances import Instance, Instances
@@ -58,8 +59,10 @@ class Projection:
         site_url: str,
         rows: ImagingStudyRows,
         arrivals: Arrivals,
+        verification: Verification,
         quiet_seconds: float,
     ) -> None:
+        self._verification = verification
         self._arrivals = arrivals
         self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.imaging")
         self._instances = instances
@@ -154,6 +157,7 @@ class Projection:
             await self._rows.put(row)
             await self._arrivals.put(arrival(instances, row, subject))
             await self._instances.projected(instances, stored.id)
+            await self._verification.note(stored)
             return stored
         raise Conflict("others kept changing the same imaging study")
 

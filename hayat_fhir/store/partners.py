@@ -72,6 +72,14 @@ class Partners:
         """
         return await self._one({"_id": id})
 
+    async def by_fhir_url(self, url: str) -> Partner | None:
+        """The partner whose FHIR base this is, or None.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        return await self._one({"fhir_url": url})
+
     async def by_client_id(self, client_id: str) -> Partner | None:
         """The partner that names itself so at the token endpoint, or None.
 
