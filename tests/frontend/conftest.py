@@ -65,6 +65,8 @@ class Hospital:
     """The patient's number, as images carry it."""
     other_origin: str
     """Whose pages may use the site too."""
+    site: Site
+    """The site itself, for what is done at its command line."""
 
     def http(self, person: Person) -> httpx.Client:
         """A client with this person's token."""
@@ -134,7 +136,7 @@ def _peopled(site: Site, origin: str) -> Hospital:
         )
         person = _signed_in(http, "patient", "patient@noor.example")
         other = _signed_in(http, "patient", "other@noor.example")
-    return Hospital(site.url, person, other, doctor, staff, studies, site.dicom_port, value, origin)
+    return Hospital(site.url, person, other, doctor, staff, studies, site.dicom_port, value, origin, site)
 
 
 def _numbered(http: httpx.Client, url: str, id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,23 +13,29 @@ from .conftest import Hospital, Open, Person
 _AXE = Path(__file__).parents[2] / "hayat_fhir" / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _PAGES = {
-    "nobody": ["/app/sign-in", "/app/register"],
+    "nobody": ["/app/sign-in", "/app/register", "/app/reset"],
     "patient": [
-        "/app",
-        "/app/doctors",
-        "/app/devices",
-        "/app/sharing",
-        "/app/access",
-        "/app/profile",
-        "report",
-        "/app/nothing-here",
+        *("/app", "/app/doctors", "/app/devices", "/app/sharing", "/app/access", "/app/profile", "/app/summary"),
+        *("report", "study", "consultation", "/app/nothing-here"),
     ],
-    "doctor": ["/app", "chart", "chart?tab=problems", "chart?tab=measurements", "report", "study", "/app/records"],
+    "doctor": [
+        *("/app", "/app/patients", "/app/records", "/app/devices", "/app/profile"),
+        *("chart", "chart?tab=problems", "chart?tab=measurements", "summary", "report", "study", "consultation"),
+    ],
     "staff": [
         *("/app", "/app/manage/patient", "/app/manage/doctor", "/app/manage/staff", "/app/manage/specialization"),
-        *("/app/quarantine", "/app/outbox", "/app/partners", "/app/audit", "/app/profile"),
+        *("/app/inbox", "/app/quarantine", "/app/outbox", "/app/partners", "/app/audit", "/app/profile"),
     ],
 }
+_ROUTES = Path(__file__).parents[2] / "hayat_fhir" / "frontend" / "src" / "app.tsx"
+_NAMED = {
+    "chart": "patients/:id",
+    "summary": "patients/:id/summary",
+    "report": "reports/:id",
+    "study": "studies/:id",
+    "consultation": "consultations/:id",
+}
+"""Pages whose address has an id in it."""
 
 
 def _person(hospital: Hospital, role: str) -> Person | None:
@@ -39,12 +46,37 @@ def _path(hospital: Hospital, page: str) -> str:
     with hospital.http(hospital.patient) as http:
         found = http.get("/fhir/DiagnosticReport", params={"patient": hospital.patient.id, "_count": 1}).json()
     name, mark, rest = page.partition("?")
+    if name == "consultation":
+        return _consultation(hospital)
     addresses = {
+        "summary": f"/app/patients/{hospital.patient.id}/summary",
         "chart": f"/app/patients/{hospital.patient.id}",
         "study": f"/app/studies/{hospital.studies['CT']}",
         "report": f"/app/reports/{found['entry'][0]['resource']['id']}",
     }
     return addresses.get(name, name) + mark + rest
+
+
+def _consultation(hospital: Hospital) -> str:
+    """One that has been held."""
+    encounter = {"resourceType": "Encounter", "status": "finished", "class": {"code": "VR"}}
+    encounter |= {"subject": {"reference": f"Patient/{hospital.patient.id}"}}
+    encounter |= {"period": {"start": "2026-01-05T09:00:00Z", "end": "2026-01-05T09:20:00Z"}}
+    who = {"reference": f"Practitioner/{hospital.doctor.id}", "display": hospital.doctor.name}
+    with hospital.http(hospital.doctor) as http:
+        found = http.get("/fhir/Encounter", params={"date": "2026-01-05", "patient": hospital.patient.id}).json()
+        if entries := found.get("entry"):
+            return f"/app/consultations/{entries[0]['resource']['id']}"
+        made = http.post("/fhir/Encounter", json=encounter | {"participant": [{"individual": who}]}).raise_for_status()
+    return f"/app/consultations/{made.json()['id']}"
+
+
+def test_every_route_is_looked_at() -> None:
+    """The pages of this file are those of the app's table; a call has a test of its own."""
+    paths = set(re.findall(r'path: "([^"]+)"', _ROUTES.read_text())) - {"/", "/app", "*", "calls/:id", "manage/:kind"}
+    pages = {page.partition("?")[0] for pages in _PAGES.values() for page in pages}
+    walked = {_NAMED.get(page, page.removeprefix("/app").lstrip("/")) for page in pages}
+    assert paths <= walked, paths - walked
 
 
 def _settled(page: Page) -> None:
@@ -94,6 +126,34 @@ def test_axe_finds_nothing_where_the_glass_is_broken(
     expect(page.locator("[data-glass]")).to_be_visible()
     _settled(page)
     assert found + _violations(page) == []
+
+
+@pytest.mark.parametrize(("theme", "locale"), [("light", "ar"), ("dark", "en-GB")])
+def test_axe_finds_nothing_in_a_call(open_page: Open, hospital: Hospital, theme: str, locale: str) -> None:
+    """While it rings on both sides, while both talk and the doctor writes, and once it is over."""
+    options = {"locale": locale, "color_scheme": theme, "viewport": {"width": 390, "height": 844}}
+    options["permissions"] = ["camera", "microphone"]
+    practice = open_page("/app", hospital.doctor, **options)
+    practice.get_by_role("switch").click()
+    home = open_page("/app/doctors", hospital.patient, **options)
+    home.locator("main li button:enabled").first.click()
+    expect(practice.get_by_role("dialog")).to_be_visible()
+    found = [one for page in (practice, home) for one in _looked_at(page)]
+    practice.get_by_role("dialog").get_by_role("button").nth(2).click()
+    expect(home.locator("video")).to_have_count(2)
+    practice.locator("main button[aria-pressed]").nth(3).click()
+    expect(practice.locator("main form")).to_be_visible()
+    found += [one for page in (practice, home) for one in _looked_at(page)]
+    home.locator("main button").last.click()
+    expect(home.locator("video")).to_have_count(0)
+    found += _looked_at(home)
+    practice.goto("/app")
+    assert found == []
+
+
+def _looked_at(page: Page) -> list[str]:
+    page.evaluate(_AXE.read_text())
+    return [f"{page.url}: {one}" for one in _violations(page)]
 
 
 def _violations(page: Page) -> list[str]:

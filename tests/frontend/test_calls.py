@@ -112,9 +112,11 @@ def test_two_people_see_and_hear_each_other(open_page: Open, hospital: Hospital)
     until(practice, lambda: practice.evaluate(_BRIGHTNESS) > 16, "whose camera is on again is not seen")
     practice.get_by_role("button", name="Write record").click()
     for label in ("Illness", "History", "Diagnosis", "Treatment"):
-        practice.get_by_role("dialog").get_by_label(label, exact=False).first.fill("Seen on video.")
-    practice.get_by_role("button", name="Sign").click()
-    expect(practice.get_by_role("dialog")).to_have_count(0)
+        practice.get_by_role("region", name="Write record").get_by_label(label, exact=False).first.fill(
+            "Seen on video."
+        )
+    practice.get_by_role("button", name="Sign and save").click()
+    expect(practice.get_by_text("It is signed.")).to_be_visible()
     expect(practice.get_by_label(hospital.patient.name, exact=True)).to_be_visible()
     hung_up(practice, home)
 
@@ -255,9 +257,9 @@ def test_a_recording_is_played_back(open_page: Open, hospital: Hospital) -> None
         expect(page.get_by_text("Recording", exact=True)).to_be_visible()
     practice.get_by_role("button", name="Write record").click()
     for label, text in (("Illness", "Recorded illness"), ("History", "H"), ("Diagnosis", "D"), ("Treatment", "T")):
-        practice.get_by_role("dialog").get_by_label(label, exact=False).first.fill(text)
-    practice.get_by_role("button", name="Sign").click()
-    expect(practice.get_by_role("dialog")).to_have_count(0)
+        practice.get_by_role("region", name="Write record").get_by_label(label, exact=False).first.fill(text)
+    practice.get_by_role("button", name="Sign and save").click()
+    expect(practice.get_by_text("It is signed.")).to_be_visible()
     practice.wait_for_timeout(6000)
     id = practice.url.rpartition("/")[2]
     practice.get_by_role("button", name="Hang up").click()

@@ -160,3 +160,88 @@ def test_the_viewer_fits(open_page: Open, hospital: Hospital, width: int) -> Non
     )
     _shown(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def _series(hospital: Hospital, count: int) -> str:
+    """The id of a new study of one series of CT images."""
+    first, *others = [image("CT_small.dcm", hospital.number) for _ in range(count)]
+    first.InstanceNumber = 1
+    for number, one in enumerate(others, 2):
+        one.StudyInstanceUID, one.SeriesInstanceUID = first.StudyInstanceUID, first.SeriesInstanceUID
+        one.InstanceNumber = number
+    assert push(hospital.dicom_port, [first, *others]) == [0] * count
+    with hospital.http(hospital.doctor) as http:
+        return _filed(http, first.StudyInstanceUID)
+
+
+def test_windows_zoom_and_measurements(open_page: Open, hospital: Hospital) -> None:
+    """A window that CT is read with, magnification, and a length in millimetres; all of it is put back."""
+    page = open_page(f"/app/studies/{hospital.studies['CT']}", hospital.doctor, viewport={"width": 1280, "height": 900})
+    _shown(page)
+    before = page.get_by_text("W ").inner_text()
+    page.get_by_label("Preset").select_option("lung")
+    expect(page.get_by_text("W 1500 · L -600")).to_be_visible()
+    box = page.locator("[role=application]").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def drag(tool: str, off: float = 0) -> None:
+        page.get_by_role("button", name=tool, exact=True).click()
+        page.mouse.move(x + off, y + off)
+        page.mouse.down()
+        page.mouse.move(x + off + 60, y + off + 40, steps=6)
+        page.mouse.up()
+
+    drag("Measure")
+    length = page.locator("[role=application] svg text").filter(has_text="mm")
+    expect(length.first).to_be_attached()
+    drag("Zoom", -150)
+    expect(page.get_by_text("Zoom 100%")).to_have_count(0)
+    page.get_by_role("button", name="Invert").click()
+    page.get_by_role("button", name="Reset").click()
+    expect(page.get_by_text("Zoom 100%")).to_be_visible()
+    expect(page.get_by_text(before, exact=True)).to_be_visible()
+    expect(length).to_have_count(0)
+
+
+def test_two_studies_scroll_together(open_page: Open, hospital: Hospital) -> None:
+    """Beside a study goes another one of the same modality; both go on together, until they are parted."""
+    page = open_page(f"/app/studies/{_series(hospital, 4)}", hospital.doctor, viewport={"width": 1440, "height": 900})
+    _series(hospital, 5)
+    page.reload()
+    _shown(page)
+    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("navigation", name="Series").get_by_role("button").filter(has_text="5 images").first.click()
+    left, right = (page.get_by_role("region", name=name) for name in ("Left image", "Right image"))
+    expect(page.locator("[data-state=shown]")).to_have_count(2)
+    expect(right).to_contain_text("Image 1 of 5")
+    left.get_by_role("application").focus()
+    page.keyboard.press("ArrowDown")
+    expect(left).to_contain_text("Image 2 of 4")
+    expect(right).to_contain_text("Image 2 of 5")
+    page.get_by_role("button", name="Scroll together").click()
+    left.get_by_role("application").focus()
+    page.keyboard.press("End")
+    expect(left).to_contain_text("Image 4 of 4")
+    expect(right).to_contain_text("Image 2 of 5")
+
+
+def test_what_is_known_stands_over_the_image(open_page: Open, hospital: Hospital) -> None:
+    """Patient, number, study, series, size and slice, as the header says; the list has a picture of each series."""
+    page = open_page(f"/app/studies/{hospital.studies['CT']}", hospital.doctor, viewport={"width": 1280, "height": 900})
+    _shown(page)
+    region = page.get_by_role("region").filter(has=page.get_by_role("application"))
+    for text in (
+        "Huda Karim",
+        hospital.number,
+        "12 Apr 1986",
+        "Female",
+        "CT",
+        "128 \u00d7 128",
+        "Slice 5 mm",
+        "Image 1 of 1",
+    ):
+        expect(region).to_contain_text(text)
+    thumbnail = page.get_by_role("navigation", name="Series").locator("img").first
+    expect(thumbnail).to_have_js_property("complete", True)
+    assert thumbnail.evaluate("one => one.naturalWidth") > 0

@@ -1,4 +1,4 @@
-import { lazy, type ReactNode, StrictMode } from "react";
+import { lazy, type ReactNode, StrictMode, Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { createBrowserRouter, Link, Navigate, RouterProvider, useRouteError } from "react-router";
@@ -8,8 +8,8 @@ import { ServerError } from "./server";
 import { type Role, useSession } from "./session";
 import { buttonClass } from "./ui/controls";
 import { Heading, Layout } from "./ui/layout";
-import { Empty, Failure } from "./ui/states";
-import { Register, SignIn } from "./pages/sign-in";
+import { Empty, Failure, Skeleton } from "./ui/states";
+import { SignIn } from "./pages/sign-in";
 
 const queries = new QueryClient({
   defaultOptions: {
@@ -22,22 +22,24 @@ const queries = new QueryClient({
 });
 
 const page = <K extends string>(load: () => Promise<Record<K, React.ComponentType>>, name: K) => lazy(async () => ({ default: (await load())[name] }));
-const patient = () => import("./pages/patient");
-const doctor = () => import("./pages/doctor");
-const staff = () => import("./pages/staff");
-const History = page(patient, "History");
-const Doctors = page(patient, "Doctors");
-const Access = page(patient, "Access");
-const Patients = page(doctor, "Patients");
-const Chart = page(doctor, "Chart");
-const Records = page(doctor, "Records");
-const Overview = page(staff, "Overview");
-const Manage = page(staff, "Manage");
+const History = page(() => import("./pages/history"), "History");
+const Summary = page(() => import("./pages/summary"), "Summary");
+const Doctors = page(() => import("./pages/doctors"), "Doctors");
+const Access = page(() => import("./pages/access"), "Access");
+const Day = page(() => import("./pages/day"), "Day");
+const Patients = page(() => import("./pages/patients"), "Patients");
+const Chart = page(() => import("./pages/chart"), "Chart");
+const Records = page(() => import("./pages/records"), "Records");
+const Overview = page(() => import("./pages/overview"), "Overview");
+const Manage = page(() => import("./pages/manage"), "Manage");
 const Partners = page(() => import("./pages/partners"), "Partners");
+const Inbox = page(() => import("./pages/inbox"), "Inbox");
 const Outbox = page(() => import("./pages/outbox"), "Outbox");
-const Audit = page(staff, "Audit");
+const Audit = page(() => import("./pages/audit"), "Audit");
 const Sharing = page(() => import("./pages/sharing"), "Sharing");
 const Quarantine = page(() => import("./pages/quarantine"), "Quarantine");
+const Register = page(() => import("./pages/register"), "Register");
+const Reset = page(() => import("./pages/reset"), "Reset");
 const Profile = page(() => import("./pages/account"), "Profile");
 const Report = page(() => import("./pages/report"), "Report");
 const Consultation = page(() => import("./pages/consultation"), "Consultation");
@@ -45,7 +47,7 @@ const Call = page(() => import("./pages/call"), "Call");
 const Devices = page(() => import("./pages/device-check"), "Devices");
 const Study = page(() => import("./viewer/study"), "Study");
 
-const homes: Record<Role, ReactNode> = { patient: <History />, doctor: <Patients />, staff: <Overview /> };
+const homes: Record<Role, ReactNode> = { patient: <History />, doctor: <Day />, staff: <Overview /> };
 
 /** A page for these roles only; others are shown that there is none. */
 function For({ roles, children }: { roles: Role[]; children: ReactNode }) {
@@ -63,7 +65,7 @@ function SignedIn() {
 }
 
 function SignedOut({ children }: { children: ReactNode }) {
-  return useSession() ? <Navigate to="/app" replace /> : children;
+  return useSession() ? <Navigate to="/app" replace /> : <Suspense fallback={<Skeleton />}>{children}</Suspense>;
 }
 
 function Missing() {
@@ -99,6 +101,7 @@ const router = createBrowserRouter([
     children: [
       { path: "sign-in", element: <SignedOut><SignIn /></SignedOut> },
       { path: "register", element: <SignedOut><Register /></SignedOut> },
+      { path: "reset", element: <SignedOut><Reset /></SignedOut> },
       {
         element: <SignedIn />,
         children: [
@@ -112,10 +115,14 @@ const router = createBrowserRouter([
           { path: "doctors", element: <For roles={["patient"]}><Doctors /></For> },
           { path: "access", element: <For roles={["patient"]}><Access /></For> },
           { path: "sharing", element: <For roles={["patient"]}><Sharing /></For> },
+          { path: "summary", element: <For roles={["patient"]}><Summary /></For> },
+          { path: "patients", element: <For roles={["doctor"]}><Patients /></For> },
+          { path: "patients/:id/summary", element: <For roles={["doctor"]}><Summary /></For> },
           { path: "patients/:id", element: <For roles={["doctor"]}><Chart /></For> },
           { path: "records", element: <For roles={["doctor"]}><Records /></For> },
           { path: "manage/:kind", element: <For roles={["staff"]}><Manage /></For> },
           { path: "partners", element: <For roles={["staff"]}><Partners /></For> },
+          { path: "inbox", element: <For roles={["staff"]}><Inbox /></For> },
           { path: "outbox", element: <For roles={["staff"]}><Outbox /></For> },
           { path: "quarantine", element: <For roles={["staff"]}><Quarantine /></For> },
           { path: "audit", element: <For roles={["staff"]}><Audit /></For> },

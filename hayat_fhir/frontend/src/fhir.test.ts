@@ -1,9 +1,9 @@
-import type { AuditEvent, Bundle, FhirResource } from "fhir/r4";
+import type { AuditEvent, Bundle, FhirResource, Parameters } from "fhir/r4";
 import { expect, test, vi } from "vitest";
-import { conceptText, idOf, personName, requestor, searchAll, sources } from "./fhir";
+import { conceptText, idOf, personName, origins, requestor, searchAll } from "./fhir";
 
 /** A server that answers these Bundles, one after the other; the paths that it was asked for. */
-function server(...bundles: Partial<Bundle<FhirResource>>[]): string[] {
+function server(...bundles: (Partial<Bundle<FhirResource>> | Parameters)[]): string[] {
   const asked: string[] = [];
   vi.stubGlobal("fetch", (path: string) => {
     asked.push(path);
@@ -43,11 +43,20 @@ test("all pages of a search are read, under the address of this page", async () 
   expect(asked).toEqual(["/fhir/Condition?_count=200&patient=p", "/fhir/Condition?_cursor=x"]);
 });
 
-test("a resource came from the organization of its Provenance", async () => {
-  const agent = [{ who: { reference: "Organization/o", display: "City Clinic" } }];
-  const target = [{ reference: "DiagnosticReport/r/_history/1" }];
-  server({ entry: [{ resource: { resourceType: "Provenance", recorded: "", agent, target } }] });
-  expect([...(await sources("p"))]).toEqual([["DiagnosticReport/r", "City Clinic"]]);
+test("where something came from is what the server says, verified or not", async () => {
+  const origin = (id: string, verified: boolean) => ({
+    name: "origin",
+    part: [
+      { name: "target", valueReference: { reference: `DiagnosticReport/${id}` } },
+      { name: "organization", valueReference: { reference: "Organization/o", display: "City Clinic" } },
+      { name: "verified", valueBoolean: verified },
+    ],
+  });
+  server({ resourceType: "Parameters", parameter: [origin("r", true), origin("s", false)] });
+  expect([...(await origins("p"))]).toEqual([
+    ["DiagnosticReport/r", { name: "City Clinic", verified: true }],
+    ["DiagnosticReport/s", { name: "City Clinic", verified: false }],
+  ]);
 });
 
 test("who asked is named by what was included, or else by the entry itself", () => {

@@ -1,7 +1,7 @@
-import type { AuditEvent, Bundle, CodeableConcept, FhirResource, HumanName, Provenance, Reference } from "fhir/r4";
+import type { AuditEvent, Bundle, CodeableConcept, FhirResource, HumanName, Observation, Parameters as FhirParameters, Reference } from "fhir/r4";
 import { json } from "./server";
 
-type Parameters = Record<string, string | number | undefined>;
+type Parameters = Record<string, string | number | string[] | undefined>;
 
 export interface Page<T> {
   resources: T[];
@@ -13,7 +13,7 @@ export interface Page<T> {
 /** One page of a search; `next` is the path of the page after it. */
 export async function search<T extends FhirResource>(type: T["resourceType"], parameters: Parameters, signal?: AbortSignal): Promise<Page<T>> {
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(parameters)) if (value !== undefined && value !== "") query.set(name, String(value));
+  for (const [name, given] of Object.entries(parameters)) for (const value of [given].flat()) if (value !== undefined && value !== "") query.append(name, String(value));
   return page<T>(`/fhir/${type}?${query.toString()}`, signal);
 }
 
@@ -45,7 +45,7 @@ export function read<T extends FhirResource>(reference: string, signal?: AbortSi
 }
 
 /** Links of the server are absolute under the URL it is known by: only their path counts here. */
-function ownPath(url: string): string {
+export function ownPath(url: string): string {
   const { pathname, search: query } = new URL(url, location.origin);
   return pathname + query;
 }
@@ -60,22 +60,37 @@ export function conceptText(concept: CodeableConcept | undefined): string {
   return concept?.text ?? coding?.display ?? coding?.code ?? "";
 }
 
+/** What an observation says, with its unit; of several parts a line each. */
+export function valueText(one: Observation): string {
+  if (one.valueString) return one.valueString;
+  if (one.valueQuantity) return `${String(one.valueQuantity.value ?? "")} ${one.valueQuantity.unit ?? ""}`;
+  if (one.valueCodeableConcept) return conceptText(one.valueCodeableConcept);
+  if (one.component) return one.component.map((part) => `${conceptText(part.code)}: ${String(part.valueQuantity?.value ?? part.valueString ?? "")} ${part.valueQuantity?.unit ?? ""}`).join("\n");
+  return one.valueBoolean !== undefined ? String(one.valueBoolean) : String(one.valueInteger ?? one.valueDateTime ?? "");
+}
+
 export function idOf(reference: Reference | undefined): string {
   return reference?.reference?.split("/_history")[0]?.split("/").pop() ?? "";
 }
 
-/** Which hospital each resource came from: `Type/id` to the hospital's name. What is not in it is this site's own. */
-export async function sources(patient: string, signal?: AbortSignal): Promise<Map<string, string>> {
-  const found = new Map<string, string>();
-  for (const provenance of await searchAll<Provenance>("Provenance", { patient }, signal)) {
-    const agent = provenance.agent.find((one) => one.who.reference?.startsWith("Organization/"));
-    if (!agent) continue;
-    for (const target of provenance.target) {
-      const reference = target.reference?.split("/_history")[0];
-      if (reference) found.set(reference, agent.who.display ?? agent.who.reference ?? "");
-    }
-  }
-  return found;
+/** The hospital that something came from. */
+export interface Origin {
+  name: string;
+  /** Whether the server knows that it is still what that hospital sent over its own connection. */
+  verified: boolean;
+}
+
+/** Which hospital each resource came from, by `Type/id`, as the server knows it. What is not in it is this site's own. */
+export async function origins(patient: string, signal?: AbortSignal): Promise<Map<string, Origin>> {
+  const told = await json<FhirParameters>(`/fhir/Patient/${patient}/$origins`, { signal });
+  return new Map(
+    (told.parameter ?? []).flatMap(({ part = [] }) => {
+      const one = (name: string) => part.find((found) => found.name === name);
+      const target = one("target")?.valueReference?.reference;
+      const hospital = one("organization")?.valueReference;
+      return target ? [[target, { name: hospital?.display || (hospital?.reference ?? ""), verified: one("verified")?.valueBoolean === true }] as const] : [];
+    }),
+  );
 }
 
 /** Who asked, in an AuditEvent: the reference, the name where the reader may know it, and the role. */

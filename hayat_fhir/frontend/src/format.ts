@@ -1,11 +1,22 @@
 /** Dates in the reader's zone, language and region; a FHIR date of a day, a month or a year stays what it is. */
 import { useTranslation } from "react-i18next";
 
+const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"];
+
 export interface Format {
   date: (value: string | undefined) => string;
   dateTime: (value: string | undefined) => string;
   number: (value: number) => string;
-  monthYear: (value: string) => string;
+  decimal: (value: number) => string;
+  percent: (share: number) => string;
+  bytes: (count: number) => string;
+  /** For the axis of a chart over years. */
+  monthOfYear: (moment: Date) => string;
+  time: (value: string) => string;
+  /** Today, in full. */
+  day: (moment: Date) => string;
+  /** A day of the year, short: for the axis of a chart. */
+  dayMonth: (value: string) => string;
 }
 
 export function useFormat(): Format {
@@ -32,7 +43,17 @@ export function useFormat(): Format {
     date: (value) => show(value, { dateStyle: "medium" }),
     dateTime: (value) => show(value, { dateStyle: "medium", timeStyle: "short" }),
     number: (value) => new Intl.NumberFormat(locale).format(value),
-    monthYear: (value) => show(value.slice(0, 7).length === 7 ? `${value.slice(0, 7)}-01` : `${value.slice(0, 4)}-01-01`, { year: "numeric", month: "long" }),
+    decimal: (value) => new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }).format(value),
+    percent: (share) => new Intl.NumberFormat(locale, { style: "percent" }).format(share),
+    bytes: (count) => {
+      const step = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(count, 1)) / 3)));
+      const value = count / 1000 ** step;
+      return new Intl.NumberFormat(locale, { style: "unit", unit: units[step], unitDisplay: "short", maximumFractionDigits: value < 10 && step > 0 ? 1 : 0 }).format(value);
+    },
+    monthOfYear: (moment) => new Intl.DateTimeFormat(locale, { year: "numeric", month: "short" }).format(moment),
+    time: (value) => show(value, { timeStyle: "short" }),
+    day: (moment) => new Intl.DateTimeFormat(locale, { dateStyle: "full" }).format(moment),
+    dayMonth: (value) => show(value, { day: "numeric", month: "numeric" }),
   };
 }
 

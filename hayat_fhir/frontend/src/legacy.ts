@@ -35,19 +35,31 @@ export async function get<K extends keyof Entities>(kind: K, id: string, signal?
   return (await json<Answer<Entities[K]>>(`/api/v1/${kind}/${id}`, { signal })).data;
 }
 
-/** Creates (no id) or changes. A doctor's form is multipart, for it may carry a photo. */
-export async function save<K extends keyof Entities>(kind: K, id: string | null, fields: Record<string, unknown>): Promise<void> {
-  const path = id ? `/api/v1/${kind}/${id}` : `/api/v1/${kind}/`;
-  const method = id ? "PUT" : "POST";
-  if (kind === "doctor") {
-    const form = new FormData();
-    for (const [name, value] of Object.entries(fields)) {
-      if (value instanceof File) {
-        if (value.size > 0) form.append(name, value);
-      } else form.append(name, String(value));
-    }
-    await json(path, { method, form });
-  } else await json(path, { method, json: fields });
+/** Creates (no id) or changes; the id. A doctor's form is multipart, for it may carry a photo. */
+export async function save<K extends keyof Entities>(kind: K, id: string | null, fields: Record<string, unknown>): Promise<string> {
+  const { data } = await (id ? send(kind, "PUT", `/api/v1/${kind}/${id}`, fields) : send(kind, "POST", `/api/v1/${kind}/`, fields));
+  return id ?? data.id;
+}
+
+/** The staff change somebody else's entry. */
+export async function correct(kind: "patient" | "doctor" | "staff", id: string, fields: Record<string, unknown>): Promise<void> {
+  await send(kind, "PUT", `/api/v1/${kind}/${id}/correction`, fields);
+}
+
+/** The staff shut somebody out, or let them in again. */
+export async function setAccess(kind: "patient" | "doctor" | "staff", id: string, disabled: boolean): Promise<void> {
+  await json(`/api/v1/${kind}/${id}/access`, { method: "PUT", json: { disabled } });
+}
+
+function send(kind: keyof Entities, method: "PUT" | "POST", path: string, fields: Record<string, unknown>): Promise<Answer<{ id: string }>> {
+  if (kind !== "doctor") return json(path, { method, json: fields });
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) {
+    if (value instanceof File) {
+      if (value.size > 0) form.append(name, value);
+    } else form.append(name, String(value));
+  }
+  return json(path, { method, form });
 }
 
 export async function remove(kind: keyof Entities, id: string): Promise<void> {

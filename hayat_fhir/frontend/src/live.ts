@@ -26,6 +26,8 @@ export interface Notice {
   reference: string;
   patient: string;
   at: string;
+  /** Whether it was looked at, or its time on the page is over: then it is in the list of notices alone. */
+  seen?: boolean;
 }
 
 interface Live {
@@ -35,11 +37,13 @@ interface Live {
   online: ReadonlySet<string>;
   consultations: Readonly<Record<string, Consultation>>;
   notices: readonly Notice[];
+  /** How many studies this page has heard of. */
+  arrived: number;
 }
 
 const LATEST = 20;
 const SHOWN = 12_000;
-const nothing: Live = { connected: false, available: false, online: new Set(), consultations: {}, notices: [] };
+const nothing: Live = { connected: false, available: false, online: new Set(), consultations: {}, notices: [], arrived: 0 };
 const listeners = new Set<() => void>();
 let live = nothing;
 let socket: Socket | undefined;
@@ -92,8 +96,8 @@ export async function connect({ token, role }: Session): Promise<void> {
   });
   made.on("consultation", told);
   made.on("notification", (notice: Notice) => {
-    change({ notices: [notice, ...live.notices].slice(0, LATEST) });
-    setTimeout(() => dismiss(notice), SHOWN);
+    change({ notices: [notice, ...live.notices].slice(0, LATEST), arrived: live.arrived + (notice.kind === "study-arrived" ? 1 : 0) });
+    setTimeout(() => seen(notice), SHOWN);
   });
 }
 
@@ -110,6 +114,13 @@ export function setAvailable(available: boolean): void {
   change({ available });
 }
 
-export function dismiss(notice: Notice): void {
-  change({ notices: live.notices.filter((one) => one !== notice) });
+/** Take a notice off the page; it stays in the list. */
+export function seen(notice: Notice): void {
+  const same = (one: Notice) => one.reference === notice.reference && one.at === notice.at;
+  change({ notices: live.notices.map((one) => (same(one) ? { ...one, seen: true } : one)) });
+}
+
+/** Empty the list of notices. */
+export function clearNotices(): void {
+  change({ notices: [] });
 }

@@ -111,18 +111,18 @@ function Card({ partner, start }: { partner: Partner; start: (what: "edit" | "ke
         {test.data && !test.data.parameter?.length && <p className="text-sm text-muted">{t("partners.noDoors")}</p>}
       </div>
       {(test.error ?? enable.error) && <Failure error={test.error ?? enable.error} />}
-      <div className="mt-auto flex flex-wrap gap-2 border-t border-line pt-4">
+      <div className="mt-auto flex flex-wrap gap-x-1 gap-y-2 border-t border-line pt-4">
         {!partner.disabled && (
           <Button busy={test.isPending} onClick={() => test.mutate()} aria-label={t("partners.testOf", { name: partner.name })}>
             <Cable className="size-4" aria-hidden />
             {t("partners.test")}
           </Button>
         )}
-        <Button kind="quiet" onClick={() => start("edit")} aria-label={t("manage.edit", { name: partner.name })}>
+        <Button kind="quiet" className="px-3" onClick={() => start("edit")} aria-label={t("manage.edit", { name: partner.name })}>
           <PencilLine className="size-4" aria-hidden />
           {t("partners.edit")}
         </Button>
-        <Button kind="quiet" onClick={() => start("keys")} aria-label={t("partners.keysOf", { name: partner.name })}>
+        <Button kind="quiet" className="px-3" onClick={() => start("keys")} aria-label={t("partners.keysOf", { name: partner.name })}>
           <KeyRound className="size-4" aria-hidden />
           {t("partners.keys")}
         </Button>
@@ -131,7 +131,7 @@ function Card({ partner, start }: { partner: Partner; start: (what: "edit" | "ke
             {t("partners.enable")}
           </Button>
         ) : (
-          <Button kind="quiet" onClick={() => start("disable")} aria-label={t("partners.disableOf", { name: partner.name })}>
+          <Button kind="quiet" className="px-3" onClick={() => start("disable")} aria-label={t("partners.disableOf", { name: partner.name })}>
             {t("partners.disable")}
           </Button>
         )}

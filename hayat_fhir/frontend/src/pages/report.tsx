@@ -3,14 +3,16 @@ import { useTranslation } from "react-i18next";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "react-router";
 import type { Attachment, DiagnosticReport, Observation, Patient, Resource } from "fhir/r4";
-import { Building2, Download, PencilLine, Printer, ScanLine } from "lucide-react";
-import { conceptText, idOf, personName, read, search, sources } from "../fhir";
+import { Download, PencilLine, Printer, ScanLine } from "lucide-react";
+import { saveFile } from "../everything";
+import { conceptText, idOf, type Origin, origins, personName, read, search, valueText } from "../fhir";
 import { useFormat } from "../format";
 import { get } from "../legacy";
 import { request } from "../server";
 import { useSignedIn } from "../session";
 import { Badge, Button, buttonClass } from "../ui/controls";
 import { Heading } from "../ui/layout";
+import { OriginMark } from "../ui/origin";
 import { Loaded } from "../ui/states";
 import { RecordDialog } from "./record-dialog";
 
@@ -18,17 +20,26 @@ interface Found {
   report: DiagnosticReport;
   results: Observation[];
   patient: Patient | undefined;
-  source: string | undefined;
+  origin: Origin | undefined;
 }
 
 async function load(id: string, signal: AbortSignal): Promise<Found> {
   const found = await search<DiagnosticReport>("DiagnosticReport", { _id: id, _include: "DiagnosticReport:result" }, signal);
   const report = found.resources[0] ?? (await read<DiagnosticReport>(`DiagnosticReport/${id}`, signal));
   const patient = idOf(report.subject);
-  const [person, origin] = await Promise.all([read<Patient>(`Patient/${patient}`, signal), sources(patient, signal)]);
+  const [person, known] = await Promise.all([read<Patient>(`Patient/${patient}`, signal), origins(patient, signal)]);
   const isObservation = (resource: Resource): resource is Observation => resource.resourceType === "Observation";
   const contained = report.contained?.filter(isObservation) ?? [];
-  return { report, results: [...contained, ...found.included.filter(isObservation)], patient: person, source: origin.get(`DiagnosticReport/${id}`) };
+  const results = [...contained, ...found.included.filter(isObservation)].sort((a, b) => rank(a) - rank(b));
+  return { report, results, patient: person, origin: known.get(`DiagnosticReport/${id}`) };
+}
+
+/** The parts of a medical record, as this app asks for them: LOINC's codes, and what they are called here. */
+const parts: Record<string, string> = { "10164-2": "record.history", "18776-5": "record.treatment" };
+
+function rank(one: Observation): number {
+  const place = Object.keys(parts).indexOf(one.code.coding?.[0]?.code ?? "");
+  return place < 0 ? Object.keys(parts).length : place;
 }
 
 export function Report() {
@@ -37,7 +48,7 @@ export function Report() {
   return <Loaded query={query}>{(found) => <ReportView {...found} />}</Loaded>;
 }
 
-function ReportView({ report, results, patient, source }: Found) {
+function ReportView({ report, results, patient, origin }: Found) {
   const { t } = useTranslation();
   const format = useFormat();
   const { role, id: me } = useSignedIn();
@@ -60,7 +71,7 @@ function ReportView({ report, results, patient, source }: Found) {
         {mine && (
           <Button onClick={() => setAmending(true)}>
             <PencilLine className="size-4" aria-hidden />
-            {t("record.amend")}
+            {t(report.status === "preliminary" ? "record.continue" : "record.amend")}
           </Button>
         )}
         <Button onClick={() => print()} className="max-sm:hidden">
@@ -76,14 +87,7 @@ function ReportView({ report, results, patient, source }: Found) {
           </Fact>
           <Fact label={t("doctor")}>{report.performer?.map((who) => who.display ?? t("record.unnamed")).join(", ") ?? "–"}</Fact>
           <Fact label={t("hospital")}>
-            {source ? (
-              <span className="inline-flex items-center gap-1.5">
-                <Building2 className="size-4 text-info" aria-hidden />
-                {source}
-              </span>
-            ) : (
-              t("timeline.here")
-            )}
+            <OriginMark origin={origin} />
           </Fact>
         </dl>
         {report.conclusion && (
@@ -98,7 +102,7 @@ function ReportView({ report, results, patient, source }: Found) {
             <dl className="flex flex-col gap-4">
               {results.map((one) => (
                 <div key={one.id} className="grid gap-1 sm:grid-cols-[14rem_1fr] sm:gap-4">
-                  <dt className="text-sm text-muted"><bdi>{conceptText(one.code)}</bdi></dt>
+                  <dt className="text-sm text-muted"><bdi>{t(parts[one.code.coding?.[0]?.code ?? ""] ?? "", { defaultValue: conceptText(one.code) })}</bdi></dt>
                   <dd className="whitespace-pre-line"><bdi>{valueText(one) || "–"}</bdi></dd>
                 </div>
               ))}
@@ -145,19 +149,7 @@ async function download(form: Attachment): Promise<void> {
     const { pathname } = new URL(form.url, `${location.origin}/fhir/`);
     blob = await (await request(pathname, { headers: { accept: form.contentType ?? "*/*" } })).blob();
   } else return;
-  const anchor = document.createElement("a");
-  anchor.href = URL.createObjectURL(blob);
-  anchor.download = form.title ?? "report";
-  anchor.click();
-  URL.revokeObjectURL(anchor.href);
-}
-
-function valueText(one: Observation): string {
-  if (one.valueString) return one.valueString;
-  if (one.valueQuantity) return `${String(one.valueQuantity.value ?? "")} ${one.valueQuantity.unit ?? ""}`;
-  if (one.valueCodeableConcept) return conceptText(one.valueCodeableConcept);
-  if (one.component) return one.component.map((part) => `${conceptText(part.code)}: ${String(part.valueQuantity?.value ?? part.valueString ?? "")} ${part.valueQuantity?.unit ?? ""}`).join("\n");
-  return one.valueBoolean !== undefined ? String(one.valueBoolean) : String(one.valueInteger ?? one.valueDateTime ?? "");
+  saveFile(blob, form.title ?? "report");
 }
 
 function Fact({ label, children }: { label: string; children: React.ReactNode }) {

@@ -2,7 +2,8 @@ import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useMutation, useQuery } from "@tanstack/react-query";
 import type { Endpoint, Organization, Parameters, Task } from "fhir/r4";
-import { CircleCheck, LoaderCircle } from "lucide-react";
+import clsx from "clsx";
+import { CircleCheck, CircleX, LoaderCircle } from "lucide-react";
 import { idOf, search } from "../fhir";
 import { json } from "../server";
 import { Button, Select } from "../ui/controls";
@@ -67,6 +68,9 @@ export function ShareDialog({ open, close, patient }: { open: boolean; close: ()
   );
 }
 
+const steps = ["requested", "in-progress", "completed"] as const;
+
+/** How far a share is: it goes on whether somebody looks or not. */
 function Progress({ patient, job }: { patient: string; job: string }) {
   const { t } = useTranslation();
   const query = useQuery({
@@ -75,14 +79,27 @@ function Progress({ patient, job }: { patient: string; job: string }) {
     refetchInterval: (state) => (state.state.data?.status === "completed" || state.state.data?.status === "failed" || state.state.data?.status === "cancelled" ? false : 1500),
   });
   const status = query.data?.status ?? "requested";
+  const reached = steps.findIndex((step) => step === status);
+  const over = status === "completed" || status === "failed" || status === "cancelled";
   const count = (name: string) => query.data?.output?.find((one) => one.type.text === name)?.valueInteger ?? 0;
+  const Icon = status === "completed" ? CircleCheck : over ? CircleX : LoaderCircle;
   return (
-    <div role="status" className="flex items-start gap-3 rounded-card bg-sunken p-5">
-      {status === "completed" ? <CircleCheck className="size-6 text-brand" aria-hidden /> : <LoaderCircle className="size-6 animate-spin text-muted" aria-hidden />}
-      <div>
-        <p className="font-medium">{t(`share.${status}`, { defaultValue: t("share.requested") })}</p>
-        {status === "completed" && <p className="text-sm text-muted">{t("share.sent", { resources: count("resources"), images: count("images") })}</p>}
-        {query.data?.statusReason?.text && <p className="text-sm text-warn">{t("share.retry")}</p>}
+    <div role="status" className="flex flex-col gap-5 rounded-card bg-sunken p-5">
+      <ol className="grid grid-cols-3 gap-2" aria-hidden>
+        {steps.map((step, number) => (
+          <li key={step} className={clsx("text-xs", number <= reached ? "font-medium text-brand-strong" : "text-muted")}>
+            <span className={clsx("mb-1.5 block h-1.5 rounded-full", number < reached || status === "completed" ? "bg-brand" : number === reached ? "bg-brand motion-safe:animate-pulse" : "bg-line")} />
+            {t(`share.${step}`)}
+          </li>
+        ))}
+      </ol>
+      <div className="flex items-start gap-3">
+        <Icon className={clsx("size-6 shrink-0", status === "completed" ? "text-brand" : over ? "text-danger" : "animate-spin text-muted")} aria-hidden />
+        <div>
+          <p className="font-medium">{t(`share.${status}`, { defaultValue: t("share.requested") })}</p>
+          {status === "completed" && <p className="text-sm text-muted">{t("share.sent", { resources: count("resources"), images: count("images") })}</p>}
+          {query.data?.statusReason?.text && !over && <p className="text-sm text-warn">{t("share.retry")}</p>}
+        </div>
       </div>
     </div>
   );

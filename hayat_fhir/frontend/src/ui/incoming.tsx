@@ -1,8 +1,8 @@
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Link, useNavigate } from "react-router";
-import { Bell, Phone, PhoneOff, X } from "lucide-react";
-import { connect, type Consultation, disconnect, dismiss, setAvailable, told, useLive } from "../live";
+import { useNavigate } from "react-router";
+import { Phone, PhoneOff } from "lucide-react";
+import { connect, type Consultation, disconnect, setAvailable, told, useLive } from "../live";
 import { json } from "../server";
 import { useSignedIn } from "../session";
 import { Button } from "./controls";
@@ -56,14 +56,12 @@ export function Availability() {
   );
 }
 
-const pages: Record<string, string> = { ImagingStudy: "/app/studies", DiagnosticReport: "/app/reports", Patient: "/app/patients" };
-
-/** The connection of this tab, a ring that wants an answer, and what has happened. */
+/** The connection of this tab, and a ring that wants an answer. */
 export function Incoming() {
   const { t } = useTranslation();
   const signedIn = useSignedIn();
   const navigate = useNavigate();
-  const { consultations, notices } = useLive();
+  const { consultations } = useLive();
   const [busy, setBusy] = useState(false);
   useEffect(() => {
     void connect(signedIn);
@@ -84,41 +82,17 @@ export function Incoming() {
     }
   };
   return (
-    <>
-      <Dialog open={ringing !== undefined} close={() => void answer("decline")} title={t("call.incoming")} description={t("call.calls", { name: ringing?.patient.name ?? "" })}>
-        <div className="flex justify-end gap-3">
-          <Button kind="danger" busy={busy} onClick={() => void answer("decline")}>
-            <PhoneOff className="size-4" aria-hidden />
-            {t("call.decline")}
-          </Button>
-          <Button kind="primary" busy={busy} onClick={() => void answer("accept")}>
-            <Phone className="size-4" aria-hidden />
-            {t("call.accept")}
-          </Button>
-        </div>
-      </Dialog>
-      <div role="status" aria-live="polite" className="pointer-events-none fixed end-4 top-18 z-40 flex max-w-sm flex-col gap-3">
-        {notices.slice(0, 3).map((notice) => {
-          const [type = "", id = ""] = notice.reference.split("/");
-          const path = pages[type];
-          return (
-            <div key={`${notice.reference}${notice.at}`} className="card pointer-events-auto flex items-start gap-3 p-4 text-sm shadow-lg">
-              <Bell className="mt-0.5 size-4 shrink-0 text-brand" aria-hidden />
-              <p className="flex-1">
-                {t(`notice.${notice.kind}`)}{" "}
-                {path && signedIn.role !== "staff" && (
-                  <Link to={`${path}/${id}`} className="text-brand underline underline-offset-4" onClick={() => dismiss(notice)}>
-                    {t("notice.open")}
-                  </Link>
-                )}
-              </p>
-              <button type="button" aria-label={t("close")} className="-m-2 grid size-10 place-items-center text-muted" onClick={() => dismiss(notice)}>
-                <X className="size-4" aria-hidden />
-              </button>
-            </div>
-          );
-        })}
+    <Dialog open={ringing !== undefined} close={() => void answer("decline")} title={t("call.incoming")} description={t("call.calls", { name: ringing?.patient.name ?? "" })}>
+      <div className="flex justify-end gap-3">
+        <Button kind="danger" busy={busy} onClick={() => void answer("decline")}>
+          <PhoneOff className="size-4" aria-hidden />
+          {t("call.decline")}
+        </Button>
+        <Button kind="primary" busy={busy} onClick={() => void answer("accept")}>
+          <Phone className="size-4" aria-hidden />
+          {t("call.accept")}
+        </Button>
       </div>
-    </>
+    </Dialog>
   );
 }

@@ -3,7 +3,7 @@ import { useTranslation } from "react-i18next";
 import { useQueryClient } from "@tanstack/react-query";
 import { NavLink, Outlet, useLocation } from "react-router";
 import clsx from "clsx";
-import { Activity, ClipboardList, Eye, Handshake, HeartPulse, Inbox, Languages, LogOut, Moon, ScrollText, Send, ShieldCheck, Stethoscope, Sun, UserCog, UserRound, UsersRound } from "lucide-react";
+import { Activity, CalendarDays, ClipboardList, Eye, Handshake, HeartPulse, Inbox, Languages, LogOut, Moon, ScrollText, Send, ShieldAlert, ShieldCheck, Stethoscope, Sun, UserCog, UserRound, UsersRound } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 import logo from "../logo.svg";
 import { type Language, languages, setLanguage, setTheme, useTheme } from "../preferences";
@@ -11,6 +11,7 @@ import { type Role, setSession, useSignedIn } from "../session";
 import { json } from "../server";
 import { Avatar } from "./controls";
 import { Availability, Incoming } from "./incoming";
+import { NoticeList, Notices } from "./notices";
 import { Skeleton } from "./states";
 
 type Item = [path: string, label: string, icon: typeof Eye];
@@ -24,7 +25,8 @@ const navigation: Record<Role, Item[]> = {
     ["/app/profile", "nav.profile", UserRound],
   ],
   doctor: [
-    ["/app", "nav.patients", UsersRound],
+    ["/app", "nav.day", CalendarDays],
+    ["/app/patients", "nav.patients", UsersRound],
     ["/app/records", "nav.records", ClipboardList],
     ["/app/profile", "nav.profile", UserRound],
   ],
@@ -34,10 +36,12 @@ const navigation: Record<Role, Item[]> = {
     ["/app/manage/doctor", "nav.doctors", Stethoscope],
     ["/app/manage/staff", "nav.staff", UserCog],
     ["/app/manage/specialization", "nav.specializations", ClipboardList],
-    ["/app/quarantine", "nav.quarantine", Inbox],
+    ["/app/inbox", "nav.inbox", Inbox],
+    ["/app/quarantine", "nav.quarantine", ShieldAlert],
     ["/app/outbox", "nav.outbox", Send],
     ["/app/partners", "nav.partners", Handshake],
     ["/app/audit", "nav.audit", ScrollText],
+    ["/app/profile", "nav.profile", UserRound],
   ],
 };
 
@@ -104,11 +108,11 @@ export function Layout() {
     queries.clear();
   };
   return (
-    <div className="lg:grid lg:grid-cols-[15.5rem_1fr]">
+    <div className="lg:grid lg:grid-cols-[15.5rem_minmax(0,1fr)] print:block">
       <a href="#main" className="sr-only focus:not-sr-only focus:fixed focus:z-50 focus:m-2 focus:rounded-lg focus:bg-surface focus:p-3">
         {t("skip")}
       </a>
-      <nav aria-label={t("nav.main")} className="sticky top-0 z-30 hidden h-dvh flex-col border-e border-line bg-surface p-4 lg:flex">
+      <nav aria-label={t("nav.main")} className="sticky top-0 z-30 hidden h-dvh flex-col overflow-y-auto border-e border-line bg-surface p-4 lg:flex print:hidden">
         <div className="px-2 pt-1 pb-6">
           <Brand />
         </div>
@@ -129,13 +133,14 @@ export function Layout() {
         </div>
       </nav>
       <div className="min-w-0 pb-24 lg:pb-0">
-        <header className="sticky top-0 z-20 flex h-16 items-center justify-between border-b border-line bg-canvas/90 px-4 backdrop-blur sm:px-8">
+        <header className="print:hidden sticky top-0 z-20 flex h-16 items-center justify-between border-b border-line bg-canvas/90 px-4 backdrop-blur sm:px-8">
           <div className="lg:hidden">
             <Brand />
           </div>
           <span className="hidden lg:block" />
           <div className="flex items-center">
             <Availability />
+            <NoticeList />
             <Preferences />
             <button type="button" onClick={() => void signOut()} className="grid size-11 place-items-center rounded-lg text-muted hover:bg-sunken lg:hidden" aria-label={t("signOut")}>
               <LogOut className="size-5 rtl:-scale-x-100" aria-hidden />
@@ -146,10 +151,11 @@ export function Layout() {
           <Suspense fallback={<Skeleton />}>
             <Outlet />
             <Incoming />
+            <Notices />
           </Suspense>
         </main>
       </div>
-      <nav aria-label={t("nav.main")} className="fixed inset-x-0 bottom-0 z-30 border-t border-line bg-surface pb-[env(safe-area-inset-bottom)] lg:hidden">
+      <nav aria-label={t("nav.main")} className="print:hidden fixed inset-x-0 bottom-0 z-30 border-t border-line bg-surface pb-[env(safe-area-inset-bottom)] lg:hidden">
         <ul ref={bar} className="flex overflow-x-auto px-1">
           {items.map((item) => (
             <NavigationItem key={item[0]} item={item} className="min-w-[4.75rem] flex-1 flex-col px-1 text-[0.6875rem]" />
@@ -198,7 +204,7 @@ export function Heading({ title, children, before }: { title: string; children?:
         {before}
         <h1>{title}</h1>
       </div>
-      {children && <div className="flex flex-wrap items-center gap-2">{children}</div>}
+      {children && <div className="flex flex-wrap items-center gap-2 print:hidden">{children}</div>}
     </div>
   );
 }

@@ -23,11 +23,25 @@ const recorded: FhirResource[] = [
   report("r2", "2025-03-01", "Pneumonia"),
   { resourceType: "ImagingStudy", id: "s1", status: "available", subject, started: "2025-06-01T08:00:00Z", description: "Chest" },
 ];
+const known = {
+  resourceType: "Parameters",
+  parameter: [
+    {
+      name: "origin",
+      part: [
+        { name: "target", valueReference: { reference: "DiagnosticReport/r1" } },
+        { name: "organization", valueReference: { reference: "Organization/o", display: "City Clinic" } },
+        { name: "verified", valueBoolean: true },
+      ],
+    },
+  ],
+};
 const patience = { timeout: 60_000 };
 
 function show(resources: FhirResource[]) {
   vi.stubGlobal("fetch", (path: string) => {
     const entry = resources.filter((one) => path.startsWith(`/fhir/${one.resourceType}?`)).map((resource) => ({ resource }));
+    if (path.endsWith("/$origins")) return Promise.resolve(new Response(JSON.stringify(known)));
     return Promise.resolve(new Response(JSON.stringify({ resourceType: "Bundle", type: "searchset", entry })));
   });
   render(
@@ -63,4 +77,12 @@ test("one kind alone can be shown", async () => {
 test("where there is nothing, it says what will come", async () => {
   show([]);
   expect(await screen.findByText("No entries yet", {}, patience)).toBeDefined();
+});
+
+test("what came from another hospital bears its name, and that it is verified", async () => {
+  show(recorded);
+  await screen.findByText("Pneumonia", {}, patience);
+  const [images, pneumonia, migraine] = screen.getAllByRole("article");
+  expect(migraine?.textContent).toContain("City ClinicVerified");
+  for (const own of [images, pneumonia]) expect(own?.textContent).toContain("This hospital");
 });

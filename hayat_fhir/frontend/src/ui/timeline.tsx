@@ -4,10 +4,11 @@ import { queryOptions, useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
 import type { DiagnosticReport, Encounter, ImagingStudy } from "fhir/r4";
 import clsx from "clsx";
-import { Building2, ClipboardPlus, FileText, ScanLine, Video } from "lucide-react";
-import { conceptText, searchAll, sources } from "../fhir";
+import { ClipboardPlus, FileText, ScanLine, Video } from "lucide-react";
+import { conceptText, type Origin, origins, searchAll } from "../fhir";
 import { useFormat } from "../format";
 import { Badge } from "./controls";
+import { OriginMark } from "./origin";
 import { Empty, Loaded } from "./states";
 
 type Kind = "report" | "study" | "encounter";
@@ -19,7 +20,8 @@ interface Entry {
   date: string;
   title: string;
   text: string;
-  source: string | undefined;
+  origin: Origin | undefined;
+  draft: boolean;
   detail: string;
 }
 
@@ -37,15 +39,15 @@ const MORE = 40;
 
 /** A patient's reports, studies and encounters, and which hospital each came from. */
 async function history(patient: string, signal: AbortSignal): Promise<Entry[]> {
-  const [origin, reports, studies, encounters] = await Promise.all([
-    sources(patient, signal),
+  const [known, reports, studies, encounters] = await Promise.all([
+    origins(patient, signal),
     searchAll<DiagnosticReport>("DiagnosticReport", { patient, _count: AT_ONCE }, signal),
     searchAll<ImagingStudy>("ImagingStudy", { patient, _count: AT_ONCE }, signal),
     searchAll<Encounter>("Encounter", { patient, _count: AT_ONCE }, signal),
   ]);
-  const entry = (kind: Kind, resource: DiagnosticReport | ImagingStudy | Encounter, rest: Pick<Entry, "date" | "title" | "text" | "detail">): Entry => {
+  const entry = (kind: Kind, resource: DiagnosticReport | ImagingStudy | Encounter, rest: Pick<Entry, "date" | "title" | "text" | "detail" | "draft">): Entry => {
     const reference = `${resource.resourceType}/${resource.id ?? ""}`;
-    return { kind, id: resource.id ?? "", reference, source: origin.get(reference), ...rest };
+    return { kind, id: resource.id ?? "", reference, origin: known.get(reference), ...rest };
   };
   const all = [
     ...reports.map((one) =>
@@ -53,6 +55,7 @@ async function history(patient: string, signal: AbortSignal): Promise<Entry[]> {
         date: one.effectiveDateTime ?? one.effectivePeriod?.start ?? one.issued ?? "",
         title: conceptText(one.conclusionCode?.[0]) || conceptText(one.code),
         text: one.conclusion ?? "",
+        draft: one.status === "preliminary",
         detail: one.performer?.map((who) => who.display ?? "").filter(Boolean).join(", ") ?? "",
       }),
     ),
@@ -61,6 +64,7 @@ async function history(patient: string, signal: AbortSignal): Promise<Entry[]> {
         date: one.started ?? "",
         title: one.description ?? "",
         text: "",
+        draft: false,
         detail: one.modality?.map((coding) => coding.code ?? "").join(", ") ?? "",
       }),
     ),
@@ -69,6 +73,7 @@ async function history(patient: string, signal: AbortSignal): Promise<Entry[]> {
         date: one.period?.start ?? "",
         title: conceptText(one.type?.[0]) || conceptText(one.reasonCode?.[0]),
         text: "",
+        draft: false,
         detail: one.participant?.map((who) => who.individual?.display ?? "").filter(Boolean).join(", ") ?? "",
       }),
     ),
@@ -163,15 +168,9 @@ const TimelineEntry = memo(function TimelineEntry({ entry, date }: { entry: Entr
           </span>
           <time dateTime={entry.date}>{date}</time>
           <span>{t(`timeline.${entry.kind}`)}</span>
+          {entry.draft && <Badge tone="warn">{t("record.unsigned")}</Badge>}
           <span className="ms-auto">
-            {entry.source ? (
-              <Badge tone="info">
-                <Building2 className="size-3.5" aria-hidden />
-                {entry.source}
-              </Badge>
-            ) : (
-              <Badge>{t("timeline.here")}</Badge>
-            )}
+            <OriginMark origin={entry.origin} />
           </span>
         </div>
         <h3 className="font-semibold">

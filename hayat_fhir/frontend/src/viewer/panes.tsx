@@ -1,66 +1,91 @@
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Enums, type Types } from "@cornerstonejs/core";
+import type { Types } from "@cornerstonejs/core";
 import clsx from "clsx";
-import { Contrast, Hand, RotateCcw, Ruler, TriangleAlert, ZoomIn } from "lucide-react";
-import { useFormat } from "../format";
-import { choose, open, type ToolName } from "./stack";
-import type { Stack } from "./study";
+import { Contrast, Eclipse, Hand, Layers, Link2, Link2Off, Pause, Play, RotateCcw, RotateCw, Ruler, SquareDashed, TriangleRight, ZoomIn } from "lucide-react";
+import { Pane, type Person } from "./pane";
+import type { Stack } from "./series";
+import { apply, choose, invert, type Preset, presets, reset, rotate, type ToolName } from "./stack";
 
 const buttons: [ToolName, typeof Hand][] = [
   ["window", Contrast],
+  ["scroll", Layers],
   ["zoom", ZoomIn],
   ["pan", Hand],
   ["measure", Ruler],
+  ["angle", TriangleRight],
+  ["region", SquareDashed],
 ];
+/** Milliseconds that each image stands while a stack is played. */
+const FRAME = 100;
 
 interface Props {
   stacks: Stack[];
-  patient: string;
+  person: Person;
   active: number;
   activate: (pane: number) => void;
 }
 
 /** One or two stacks of images side by side, with the tools above them. */
-export default function Panes({ stacks, patient, active, activate }: Props) {
+export default function Panes({ stacks, person, active, activate }: Props) {
   const { t } = useTranslation();
   const [tool, setTool] = useState<ToolName>("window");
-  const [resets, setResets] = useState(0);
-  useEffect(() => choose(tool), [tool]);
+  const [linked, setLinked] = useState(true);
+  const [opened, setOpened] = useState(0);
+  const viewports = useRef<(Types.IStackViewport | undefined)[]>([]);
+  const comparing = stacks.length === 2;
+  const pane = comparing ? active : 0;
+  useEffect(() => choose(tool), [tool, opened]);
+  const act = (what: (viewport: Types.IStackViewport) => void) => {
+    const viewport = viewports.current[pane];
+    if (viewport) what(viewport);
+  };
+  const follow = (from: number, steps: number) => {
+    const other = viewports.current[1 - from];
+    if (!linked || !comparing || !other) return;
+    const index = other.getCurrentImageIdIndex();
+    const next = Math.min(other.getImageIds().length - 1, Math.max(0, index + steps));
+    if (next !== index) void other.setImageIdIndex(next);
+  };
   return (
     <div className="min-w-0">
-      <div role="toolbar" aria-label={t("viewer.tools")} className="mb-3 flex flex-wrap gap-1.5">
+      <div role="toolbar" aria-label={t("viewer.tools")} className="mb-3 flex flex-wrap items-center gap-1">
         {buttons.map(([name, Icon]) => (
-          <button
-            key={name}
-            type="button"
-            aria-pressed={tool === name}
-            onClick={() => setTool(name)}
-            className={clsx(
-              "inline-flex min-h-11 items-center gap-2 rounded-lg border px-3 text-sm",
-              tool === name ? "border-brand bg-brand-soft font-medium text-brand-strong" : "border-line bg-surface text-muted hover:text-ink",
-            )}
-          >
-            <Icon className="size-5" aria-hidden />
-            <span className="max-sm:sr-only">{t(`viewer.${name}`)}</span>
-          </button>
+          <Tool key={name} label={t(`viewer.${name}`)} icon={Icon} pressed={tool === name} press={() => setTool(name)} />
         ))}
-        <button type="button" onClick={() => setResets(resets + 1)} className="inline-flex min-h-11 items-center gap-2 rounded-lg border border-line bg-surface px-3 text-sm text-muted hover:text-ink">
-          <RotateCcw className="size-5" aria-hidden />
-          <span className="max-sm:sr-only">{t("viewer.reset")}</span>
-        </button>
+        <span className="mx-0.5 h-8 w-px bg-line max-sm:hidden" aria-hidden />
+        {stacks[pane]?.modality === "CT" && (
+          <select aria-label={t("viewer.preset")} className="field w-28! text-sm" value="" onChange={(event) => act((viewport) => apply(viewport, event.target.value as Preset))}>
+            <option value="" disabled>
+              {t("viewer.preset")}
+            </option>
+            {Object.entries(presets).map(([name, [width, centre]]) => (
+              <option key={name} value={name}>
+                {`${t(`viewer.preset.${name}`)} (${String(width)} / ${String(centre)})`}
+              </option>
+            ))}
+          </select>
+        )}
+        <Tool label={t("viewer.invert")} icon={Eclipse} press={() => act(invert)} />
+        <Tool label={t("viewer.rotate")} icon={RotateCw} press={() => act(rotate)} />
+        {(stacks[pane]?.images.length ?? 0) > 1 && <Cine key={`${String(pane)} ${stacks[pane]?.key ?? ""}`} viewport={() => viewports.current[pane]} />}
+        {comparing && <Tool label={t("viewer.link")} icon={linked ? Link2 : Link2Off} pressed={linked} press={() => setLinked(!linked)} />}
+        <Tool label={t("viewer.reset")} icon={RotateCcw} press={() => viewports.current.forEach((viewport) => viewport && reset(viewport))} named />
       </div>
-      <div dir="ltr" className={clsx("grid gap-2", stacks.length === 2 && "sm:grid-cols-2")}>
-        {stacks.map((stack, pane) => (
+      <div dir="ltr" className={clsx("grid grid-cols-[minmax(0,1fr)] gap-2", comparing && "sm:grid-cols-2")}>
+        {stacks.map((stack, number) => (
           <Pane
-            key={`${String(pane)} ${stack.key}`}
+            key={`${String(number)} ${stack.key}`}
             stack={stack}
-            patient={patient}
-            tool={tool}
-            resets={resets}
-            selected={stacks.length === 2 && active === pane}
-            select={() => activate(pane)}
-            label={stacks.length === 2 ? t(pane === 0 ? "viewer.left" : "viewer.right") : ""}
+            person={person}
+            selected={comparing && active === number}
+            select={() => activate(number)}
+            label={comparing ? t(number === 0 ? "viewer.left" : "viewer.right") : ""}
+            opened={(viewport) => {
+              viewports.current[number] = viewport;
+              if (viewport) setOpened((count) => count + 1);
+            }}
+            scrolled={(steps) => follow(number, steps)}
           />
         ))}
       </div>
@@ -68,130 +93,40 @@ export default function Panes({ stacks, patient, active, activate }: Props) {
   );
 }
 
-interface PaneProps {
-  stack: Stack;
-  patient: string;
-  tool: ToolName;
-  resets: number;
-  selected: boolean;
-  select: () => void;
-  label: string;
+/** A button of the toolbar; one that can stay pressed says whether it is. */
+function Tool({ label, icon: Icon, press, pressed, named = pressed !== undefined }: { label: string; icon: typeof Hand; press: () => void; pressed?: boolean; named?: boolean }) {
+  return (
+    <button
+      type="button"
+      aria-pressed={pressed}
+      title={label}
+      onClick={press}
+      className={clsx(
+        "inline-flex min-h-11 min-w-11 items-center justify-center gap-2 rounded-lg border px-2.5 text-sm",
+        pressed ? "border-brand bg-brand-soft font-medium text-brand-strong" : "border-line bg-surface text-muted hover:text-ink",
+      )}
+    >
+      <Icon className="size-5" aria-hidden />
+      <span className={named ? "max-2xl:sr-only" : "sr-only"}>{label}</span>
+    </button>
+  );
 }
 
-function Pane({ stack, patient, tool, resets, selected, select, label }: PaneProps) {
+/** Plays a stack from image to image, over and over. */
+function Cine({ viewport }: { viewport: () => Types.IStackViewport | undefined }) {
   const { t } = useTranslation();
-  const format = useFormat();
-  const element = useRef<HTMLDivElement>(null);
-  const [viewport, setViewport] = useState<Types.IStackViewport>();
-  const [index, setIndex] = useState(0);
-  const [range, setRange] = useState<Types.VOIRange>();
-  const [state, setState] = useState<"loading" | "shown" | "failed">("loading");
-
+  const [playing, setPlaying] = useState(false);
+  const source = useRef(viewport);
   useEffect(() => {
-    const place = element.current;
-    if (!place) return;
-    let closed = false;
-    let close = () => {};
-    const onImage = () => setState("shown");
-    const onVoi = (event: Event) => setRange((event as Types.EventTypes.VoiModifiedEvent).detail.range);
-    const onStack = (event: Event) => setIndex((event as CustomEvent<{ imageIdIndex?: number; newImageIdIndex?: number }>).detail.newImageIdIndex ?? 0);
-    place.addEventListener(Enums.Events.IMAGE_RENDERED, onImage);
-    place.addEventListener(Enums.Events.VOI_MODIFIED, onVoi);
-    place.addEventListener(Enums.Events.STACK_VIEWPORT_SCROLL, onStack);
-    open(crypto.randomUUID(), place).then(
-      (opened) => {
-        if (closed) return opened.close();
-        close = opened.close;
-        setViewport(opened.viewport);
-      },
-      () => setState("failed"),
-    );
-    const observer = new ResizeObserver(() => setViewport((current) => (current?.getRenderingEngine()?.resize(true, true), current)));
-    observer.observe(place);
-    return () => {
-      closed = true;
-      observer.disconnect();
-      place.removeEventListener(Enums.Events.IMAGE_RENDERED, onImage);
-      place.removeEventListener(Enums.Events.VOI_MODIFIED, onVoi);
-      place.removeEventListener(Enums.Events.STACK_VIEWPORT_SCROLL, onStack);
-      close();
-    };
-  }, []);
-
+    source.current = viewport;
+  });
   useEffect(() => {
-    if (!viewport) return;
-    viewport.setStack(stack.images).then(
-      () => {
-        viewport.render();
-        setIndex(0);
-      },
-      () => setState("failed"),
-    );
-  }, [viewport, stack.key]); // eslint-disable-line react-hooks/exhaustive-deps -- a stack is named by its key
-
-  useEffect(() => {
-    if (!viewport) return;
-    choose(tool);
-  }, [viewport, tool]);
-
-  useEffect(() => {
-    if (!viewport || resets === 0) return;
-    viewport.resetCamera();
-    viewport.resetProperties();
-    viewport.render();
-  }, [viewport, resets]);
-
-  const go = (step: number) => {
-    const next = Math.min(stack.images.length - 1, Math.max(0, index + step));
-    if (viewport && next !== index) void viewport.setImageIdIndex(next).then(() => setIndex(next));
-  };
-  const steps: Record<string, number> = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -index, End: stack.images.length };
-  const corner = "pointer-events-none absolute max-w-[48%] text-xs leading-snug text-[#e6f2ef] [text-shadow:0_0_3px_#000,0_0_2px_#000]";
-  return (
-    <section aria-label={label || stack.label} className={clsx("relative overflow-hidden rounded-xl bg-black", selected && "ring-2 ring-brand")}>
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- keys go through the images, as the wheel does */}
-      <div
-        ref={element}
-        role="application"
-        // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-        tabIndex={0}
-        aria-label={t("viewer.canvas", { name: stack.label })}
-        data-state={state}
-        className="h-[62dvh] min-h-80 w-full touch-none"
-        onFocus={select}
-        onPointerDown={select}
-        onContextMenu={(event) => event.preventDefault()}
-        onKeyDown={(event) => {
-          const step = steps[event.key];
-          if (step === undefined) return;
-          event.preventDefault();
-          go(step);
-        }}
-      />
-      <div className={clsx(corner, "start-3 top-3")}>
-        <p className="font-semibold">{patient}</p>
-        <p>{stack.study}</p>
-        <p><bdi>{format.date(stack.date)}</bdi></p>
-      </div>
-      <div className={clsx(corner, "end-3 top-3 text-end")}>
-        <p>{stack.label}</p>
-        <p>{stack.modality}</p>
-      </div>
-      <p className={clsx(corner, "start-3 bottom-3 tabular-nums")} aria-live="polite">
-        {t("viewer.image", { number: index + 1, count: stack.images.length })}
-      </p>
-      {range && (
-        <p className={clsx(corner, "end-3 bottom-3 tabular-nums")}>
-          W {Math.round(range.upper - range.lower)} · L {Math.round((range.upper + range.lower) / 2)}
-        </p>
-      )}
-      {state === "failed" && (
-        <div role="alert" className="absolute inset-0 grid place-content-center justify-items-center gap-2 bg-black/80 p-6 text-center text-[#e6f2ef]">
-          <TriangleAlert className="size-8" aria-hidden />
-          <p className="font-medium">{t("viewer.failed")}</p>
-          <p className="max-w-sm text-sm">{t("viewer.failedText")}</p>
-        </div>
-      )}
-    </section>
-  );
+    if (!playing) return;
+    const timer = setInterval(() => {
+      const one = source.current();
+      if (one) void one.setImageIdIndex((one.getCurrentImageIdIndex() + 1) % one.getImageIds().length);
+    }, FRAME);
+    return () => clearInterval(timer);
+  }, [playing]);
+  return <Tool label={t("viewer.play")} icon={playing ? Pause : Play} pressed={playing} press={() => setPlaying(!playing)} named={false} />;
 }
