@@ -72,6 +72,7 @@ from hayat_fhir.services.sign_in import SignIn
 from hayat_fhir.services.statistics import Dashboard
 from hayat_fhir.services.storing import Storing
 from hayat_fhir.services.transactions import Transactions
+from hayat_fhir.services.type_histories import TypeHistories
 from hayat_fhir.services.verification import Verification
 from hayat_fhir.settings import Settings
 from hayat_fhir.store.accounts import Accounts
@@ -99,6 +100,7 @@ from hayat_fhir.store.resources import Resources
 from hayat_fhir.store.statistics import Statistics
 from hayat_fhir.store.throttles import Throttles
 from hayat_fhir.store.tickets import Tickets
+from hayat_fhir.store.type_history import TypeHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Site:
     searching: Searching
     bundles: Bundles
     everything: Everything
+    histories: TypeHistories
     exchange: Exchange
     sharing: Sharing
     emergencies: Emergencies
@@ -322,6 +325,7 @@ def _built(
         conditional_writes=conditional_writes,
         bundles=Bundles(interactions, conditional_writes, searching, transactions, settings.fhir_url),
         everything=everything,
+        histories=TypeHistories(TypeHistory(database), policy, auditing, cursor_secret),
         emergencies=Emergencies(
             resources, policy, auditing, accounts, authorization.emergency, tuple(loaded.compartments)
         ),
