@@ -431,7 +431,7 @@ def _check_elements(name: str, mapping: DocumentMapping, plans: Plans) -> None:
     for field in mapping.fields.values():
         if field.part is None:
             continue
-        for place, path in (("path", field.path), ("fallback", field.fallback[0] if field.fallback else ())):
+        for place, path in (("path", field.path), *(("fallback", path) for path, _ in field.fallback)):
             if not plans.has(mapping.parts[field.part].type, [(step.name, step.repeats) for step in path]):
                 raise ConfigurationError(f"mappings/{name}.toml: field {field.name}: {place}: no such element in R4")
 

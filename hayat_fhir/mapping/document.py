@@ -75,7 +75,7 @@ class Field:
     path: paths.Path = ()
     pair: Pair | None = None
     details: Details = field(default_factory=lambda: Details({}, ""))
-    fallback: tuple[paths.Path, Pair] | None = None
+    fallback: tuple[tuple[paths.Path, Pair], ...] = ()
     default: str | None = None
     required: bool = False
     write_only: bool = False
@@ -233,8 +233,9 @@ class DocumentMapping:
                 return _joined([one.pair.to_legacy(paths.get(r, one.path), one.details) for r in (*own, *there)])
             first = [r for r in there if r not in own] or own
         value = one.pair.to_legacy(paths.get(first[0], one.path), one.details) if first else None
-        if value is None and one.fallback is not None and first:
-            value = one.fallback[1].to_legacy(paths.get(first[0], one.fallback[0]), one.details)
+        for path, pair in one.fallback if first else ():
+            if value is None:
+                value = pair.to_legacy(paths.get(first[0], path), one.details)
         return one.default if value is None and not bare else value
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from hayat_fhir.errors import ConfigurationError
 from hayat_fhir.mapping import paths
 from hayat_fhir.mapping.document import DocumentMapping, Field, Part, Search
-from hayat_fhir.mapping.pairs import PAIRS, Codes, Details
+from hayat_fhir.mapping.pairs import PAIRS, Codes, Details, Pair
 
 _TOP = frozenset({"document", "parts", "field"})
 _PART = frozenset({"type", "new", "criteria", "source", "code", "shared", "own", "yields", "copies"})
@@ -123,9 +123,6 @@ def _field(place: str, row: Mapping[str, Any], parts: Mapping[str, Part], codes:
     enum = tuple(row.get("enum", ())) or tuple(details.codes)
     if details.codes and not set(enum) <= set(details.codes):
         raise ConfigurationError(f"{place}.enum: not all are in mappings/codes/{table}.toml")
-    fallback = row.get("fallback")
-    if fallback is not None and (not isinstance(fallback, list) or len(fallback) != 2 or fallback[1] not in PAIRS):
-        raise ConfigurationError(f"{place}.fallback: must be a path and a transform")
     return Field(
         name=name,
         type=_type(place, row.get("type", PAIRS[transform].type)),
@@ -133,7 +130,7 @@ def _field(place: str, row: Mapping[str, Any], parts: Mapping[str, Part], codes:
         path=_path(f"{place}.path", row.get("path")),
         pair=PAIRS[transform],
         details=details,
-        fallback=None if fallback is None else (_path(f"{place}.fallback", fallback[0]), PAIRS[fallback[1]]),
+        fallback=_fallback(f"{place}.fallback", row.get("fallback", [])),
         default=row.get("default"),
         required=row.get("required") is True,
         enum=enum,
@@ -168,6 +165,18 @@ def _search(place: str, row: Mapping[str, Any], parts: Mapping[str, Part], detai
         for legacy, code in details.codes.items()
     }
     return Search(part, search["parameter"], search.get("system"), tokens)
+
+
+def _fallback(place: str, rows: object) -> tuple[tuple[paths.Path, Pair], ...]:
+    """Where else a value is looked for, one place after the other: paths, each with its transform."""
+    if not isinstance(rows, list):
+        raise ConfigurationError(f"{place}: must be an array of paths with a transform each")
+    found = []
+    for row in rows:
+        if not isinstance(row, list) or len(row) != 2 or row[1] not in PAIRS:
+            raise ConfigurationError(f"{place}: must be an array of paths with a transform each")
+        found.append((_path(place, row[0]), PAIRS[row[1]]))
+    return tuple(found)
 
 
 def _type(place: str, type: Any) -> str:  # noqa: ANN401 - parsed TOML

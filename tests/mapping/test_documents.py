@@ -176,6 +176,21 @@ def test_a_laboratory_prevails() -> None:
         mapping.to_fhir({"bloodType": "A"}, {"blood_group": [lab]})
 
 
+def test_a_record_always_has_a_date() -> None:
+    """The frontend reads through it: when it was made, else issued, else stored."""
+    mapping = DOCUMENTS["medicalRecord"]
+    report: dict[str, Any] = {
+        "resourceType": "DiagnosticReport",
+        "meta": {"lastUpdated": "2026-11-27T10:00:00.000Z"},
+        "subject": {"reference": "Patient/p"},
+    }
+    assert mapping.to_legacy({"report": [report]})["date"] == "2026-11-27T10:00:00.000Z"
+    report["issued"] = "2026-11-26T10:00:00Z"
+    assert mapping.to_legacy({"report": [report]})["date"] == "2026-11-26T10:00:00.000Z"
+    report["effectiveDateTime"] = "2026-11-25"
+    assert mapping.to_legacy({"report": [report]})["date"].startswith("2026-11-25T")
+
+
 def test_allergies_of_others_stay() -> None:
     """All are shown; writing changes the patient's own statement."""
     other = {"resourceType": "AllergyIntolerance", "id": "o", "code": {"text": "latex"}}
@@ -231,6 +246,8 @@ def test_a_hospital_adds_a_field() -> None:
         ({"field": [{"name": "a", "part": "patient", "path": "a", "type": "x"}]}, "field[0].type"),
         ({"field": [{"name": "a", "part": "patient", "path": "a", "longest": "x"}]}, "field[0].longest"),
         ({"field": [{"name": "a", "part": "patient", "path": "a", "fallback": "x"}]}, "field[0].fallback"),
+        ({"field": [{"name": "a", "part": "patient", "path": "a", "fallback": ["x", "date"]}]}, "field[0].fallback"),
+        ({"field": [{"name": "a", "part": "patient", "path": "a", "fallback": [["x", "y"]]}]}, "field[0].fallback"),
         ({"field": [{"name": "a", "part": "patient", "path": "a", "search": {"x": 1}}]}, "field[0].search.x"),
         ({"field": [{"name": "a", "part": "patient", "path": "a", "search": {"part": "x"}}]}, "field[0].search"),
         ({"field": [{"name": "a", "part": "patient", "path": "a", "colour": "x"}]}, "field[0].colour"),
