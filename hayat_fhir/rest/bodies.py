@@ -128,13 +128,15 @@ async def json_patch(request: Request) -> tuple[Operation, ...]:
 
 
 async def form(request: Request, limit: int = FORM_LIMIT) -> Pairs:
-    """The body as a form's pairs.
+    """The body as a form's pairs; no body at all is an empty form.
 
     Raises:
         UnsupportedMedia: Not a form.
         InvalidRequest: Malformed.
         TooLarge: More than ``limit`` bytes.
     """
+    if not request.unread and request.header(b"content-type") is None:
+        return []
     if not is_form(request.header(b"content-type") or ""):
         raise UnsupportedMedia("a form is application/x-www-form-urlencoded")
     return decoded_pairs(await body(request, limit))

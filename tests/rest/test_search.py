@@ -38,7 +38,10 @@ async def test_post_search_takes_url_and_body(staff: httpx.AsyncClient) -> None:
 
 
 async def test_post_search_needs_a_form(staff: httpx.AsyncClient) -> None:
-    """JSON is not a form; GET has no _search."""
+    """JSON is not a form, nothing at all is an empty one; GET has no _search."""
+    family = f"F{patient()['identifier'][0]['value']}"
+    stored = await post(staff, patient(family))
+    assert ids((await staff.post(f"/Patient/_search?family={family}")).json()) == [stored["id"]]
     assert (await staff.post("/Patient/_search", json={"family": "x"})).status_code == 415
     answer = await staff.get("/Patient/_search")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
