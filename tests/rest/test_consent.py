@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .clients import ids, issues, observation, post
+from .clients import ids, issues, link, observation, post
 from .conftest import PatientClient, RunningSite
 
 IMAGES = [{"system": "http://hl7.org/fhir/resource-types", "code": "ImagingStudy"}]
@@ -60,6 +60,26 @@ async def test_consent_opens_and_withdrawal_closes_at_once(
     assert refused.status_code == 403
     assert issues(refused)[0]["code"] == "suppressed"
     assert "consent" in issues(refused)[0]["diagnostics"]
+
+
+async def test_withdrawal_between_two_pages(
+    one: PatientClient,
+    doctor: httpx.AsyncClient,
+    partner: httpx.AsyncClient,
+    given: dict[str, Any],
+) -> None:
+    """The second page obeys the consent of its own moment: it is refused, or empty."""
+    seen = {(await post(doctor, observation(one.id)))["id"] for _ in range(3)}
+    for path in (f"/Observation?patient={one.id}&_count=1", f"/Patient/{one.id}/$everything?_count=1"):
+        first = await partner.get(path)
+        following = link(first.json(), "next")
+        assert following is not None
+        current = (await one.http.get(f"/Consent/{given['id']}")).json()
+        await one.http.put(f"/Consent/{given['id']}", json={**current, "status": "inactive"})
+        second = await partner.get(following)
+        assert second.status_code in {400, 404} or "entry" not in second.json()
+        assert not any(id in second.text for id in seen)
+        await one.http.put(f"/Consent/{given['id']}", json={**current, "status": "active"})
 
 
 async def test_consent_to_some_types(

@@ -70,6 +70,36 @@ async def test_everything_holds_only_the_own_compartment(
         assert theirs["id"] not in text
 
 
+async def test_includes_stop_at_the_compartment(
+    one: PatientClient, other: PatientClient, doctor: httpx.AsyncClient
+) -> None:
+    """What an own resource refers to, or is referred to by, is not shown where it is another patient's."""
+    foreign = await post(doctor, observation(other.id))
+    report = {
+        "resourceType": "DiagnosticReport",
+        "status": "final",
+        "code": {"text": "report"},
+        "subject": {"reference": f"Patient/{one.id}"},
+        "result": [{"reference": f"Observation/{foreign['id']}"}],
+    }
+    own = await post(doctor, report)
+    linking = await post(doctor, observation(other.id, derivedFrom=[{"reference": f"Observation/{foreign['id']}"}]))
+    for path in (
+        f"/DiagnosticReport?_id={own['id']}&_include=DiagnosticReport:result",
+        f"/DiagnosticReport?_id={own['id']}&_include=DiagnosticReport:result:Observation&_total=accurate",
+        f"/Patient?_id={one.id}&_revinclude=Observation:subject&_revinclude=DiagnosticReport:subject",
+        f"/DiagnosticReport?result=Observation/{foreign['id']}",
+        f"/Patient/{one.id}/$everything?_count=1000",
+    ):
+        answer = await one.http.get(path)
+        assert answer.status_code == 200, answer.text
+        found = {row["resource"]["id"] for row in answer.json()["entry"]}
+        assert own["id"] in found
+        assert not found & {foreign["id"], linking["id"], other.id}
+    for query in ("_revinclude=*:*", "_include=*", "_include:iterate=DiagnosticReport:result", "_revinclude=*"):
+        assert (await one.http.get(f"/DiagnosticReport?{query}")).status_code == 400
+
+
 async def test_conditional_create_does_not_disclose(
     one: PatientClient, other: PatientClient, staff: httpx.AsyncClient
 ) -> None:
