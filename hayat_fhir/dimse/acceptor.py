@@ -12,7 +12,7 @@ import socket
 import ssl
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,12 +30,14 @@ _YIELD_SECONDS, _MOST_YIELD_SECONDS = 0.0005, 0.003
 class Limits:
     """How many connections there may be, and how long a peer may take.
 
-    ``pdu_seconds``: for a whole PDU, and between the PDUs of one message; ``idle_seconds``: between messages.
+    ``pdu_seconds``: for a whole PDU, and between the PDUs of one message; ``idle_seconds``: between messages;
+    ``per_minute``: connections of one address, which may have an association for each image.
     """
 
     associations: int = 64
     waiting: int = 256
     per_address: int = 64
+    per_minute: int = 6000
     pdu_seconds: float = 10.0
     idle_seconds: float = 60.0
 
@@ -48,6 +50,8 @@ class Occupancy:
         self._lock = threading.Lock()
         self._waiting: OrderedDict[socket.socket, str] = OrderedDict()
         self._associated: dict[Any, str] = {}
+        self._arrived: Counter[str] = Counter()
+        self._minute = 0
 
     @property
     def associations(self) -> list[Any]:
@@ -56,8 +60,10 @@ class Occupancy:
             return list(self._associated)
 
     def arrives(self, connection: socket.socket, address: str) -> bool:
-        """A connection comes and waits; False where its address has too many already."""
+        """A connection comes and waits; False where its address has too many already, or comes too often."""
         with self._lock:
+            if not self._is_patient(address):
+                return False
             held = [*self._waiting.values(), *self._associated.values()].count(address)
             if held >= self._limits.per_address:
                 return False
@@ -65,6 +71,15 @@ class Occupancy:
                 _shut(self._waiting.popitem(last=False)[0])
             self._waiting[connection] = address
             return True
+
+    def _is_patient(self, address: str) -> bool:
+        """Whether an address has not come more often within this minute than it may."""
+        minute = int(time.monotonic() // 60)
+        if minute != self._minute:
+            self._minute = minute
+            self._arrived.clear()
+        self._arrived[address] += 1
+        return self._arrived[address] <= self._limits.per_minute
 
     def becomes(self, plain: socket.socket, connection: socket.socket) -> None:
         """A connection that waits goes on as another object."""

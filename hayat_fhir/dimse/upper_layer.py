@@ -131,6 +131,8 @@ class UpperLayer(DULServiceProvider):  # type: ignore[misc]
         """Take the presentation data values of a P-DATA-TF (PS3.8 9.3.5)."""
         at = 0
         try:
+            if not values:
+                raise InvalidRequest("no presentation data value")
             while at < len(values):
                 if at + _ITEM > len(values):
                     raise InvalidRequest("a presentation data value is cut short")

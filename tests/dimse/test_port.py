@@ -348,3 +348,74 @@ def test_very_long_values_are_kept_out_of_the_row(door: RunningDoor) -> None:
         peer.send(raw.store(raw.CT, instance, before[:at] + long + before[at:]))
         assert peer.status() == 0x0000
     assert len(str(door.rows.find_one({"_id": instance}))) < 10_000
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99, None], ids=["1 %", "50 %", "99 %", "the last byte"])
+def test_an_image_that_is_cut_short_leaves_nothing(door: RunningDoor, share: float | None) -> None:
+    """Wherever the connection ends, there is no row and no file; sent again, it is taken."""
+    data_set = _identified("1.2", _explicit(0x0028, 0x0010, b"US", b"\x01\0"))
+    whole = raw.store(raw.CT, "1.2", data_set + _explicit(0x0040, 0x0280, b"ST", b"x" * 30_000), size=500)
+    cut = len(whole) - 1 if share is None else int(len(whole) * share)
+    with raw.associated(door.port) as peer:
+        peer.send(whole[:cut])
+        peer.connection.shutdown(socket.SHUT_WR)
+        while peer.receive()[0]:
+            pass
+    deadline = time.monotonic() + 20
+    while door.files():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert door.rows.count_documents({}) == 0
+    with raw.associated(door.port) as peer:
+        peer.send(whole)
+        assert peer.status() == 0x0000
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(struct.pack(">BBL", 0x99, 0, 0), id="unknown type"),
+        pytest.param(struct.pack(">BBL", 0x99, 0, 0xFFFFFFFF), id="unknown type without end"),
+        pytest.param(struct.pack(">BBL", raw.DATA, 0, 0), id="P-DATA of nothing"),
+        pytest.param(struct.pack(">BBL", raw.RQ, 0, 0), id="a second proposal"),
+        pytest.param(raw.pdu(raw.DATA, struct.pack(">LBB", 0, 3, 3)), id="value of no length"),
+        pytest.param(raw.pdu(raw.DATA, struct.pack(">LBB", 0xFFFFFFFF, 3, 3)), id="value beyond its PDU"),
+    ],
+)
+def test_pdus_that_are_none_abort(door: RunningDoor, sent: bytes) -> None:
+    """The association is over, and nothing else."""
+    with raw.associated(door.port) as peer:
+        peer.send(sent)
+        while (received := peer.receive())[0]:
+            assert received[0] in {raw.ABORT, raw.RJ}
+    assert echo(door.port) == "0x0000"
+
+
+def test_proposals_whose_items_overlap(door: RunningDoor) -> None:
+    """Items that say they are longer than what holds them: the proposal is refused, in no time and no memory."""
+    proposal = bytearray(raw.associate_rq())
+    for at in range(74, len(proposal) - 4):
+        if proposal[at] in {0x10, 0x20, 0x50, 0x51} and proposal[at + 1] == 0:
+            changed = proposal.copy()
+            changed[at + 2 : at + 4] = b"\xff\xff"
+            with raw.connected(door.port) as peer:
+                peer.send(bytes(changed))
+                peer.connection.shutdown(socket.SHUT_WR)
+                while peer.receive()[0]:
+                    pass
+    assert echo(door.port) == "0x0000"
+
+
+def test_an_address_that_comes_too_often_waits(mongodb_url: str, database_name: str, tmp_path: Path) -> None:
+    """More connections within a minute than an address may have are closed; another address is served."""
+    options = DoorOptions("HAYAT", limits=Limits(per_minute=20))
+    with opened(mongodb_url, database_name, tmp_path, options=options) as door:
+        begun = int(time.monotonic() // 60)
+        answers = [echo(door.port) for _ in range(40)]
+        if int(time.monotonic() // 60) == begun:
+            assert answers.count("0x0000") == 20
+        assert "aborted" in answers
+        with raw.connected(door.port, source="127.0.0.2") as peer:
+            peer.send(raw.associate_rq())
+            assert peer.receive() == (raw.RJ, REJECTED_CALLING)
+        door.rows.database.client.drop_database(database_name)
