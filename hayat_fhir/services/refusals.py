@@ -11,6 +11,9 @@ from collections.abc import Hashable
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
+from structlog.typing import FilteringBoundLogger
+
 from hayat_fhir.errors import Unavailable
 from hayat_fhir.security.callers import Caller, network_of, stranger
 from hayat_fhir.services.auditing import Auditing
@@ -39,6 +42,7 @@ class Refusals:
     def __init__(self, auditing: Auditing, window: float = _WINDOW) -> None:
         self._auditing = auditing
         self._window = window
+        self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.audit")
         self._tallies: dict[Hashable, _Tally] = {}
         self._telling: set[asyncio.Task[None]] = set()
         self._closing = asyncio.Event()
@@ -53,7 +57,7 @@ class Refusals:
             tally = self._tallies[key] = _Tally(caller, kind)
             task = asyncio.get_running_loop().create_task(self._tell(key, tally))
             self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+            task.add_done_callback(self._ended)
         tally.what = what
         tally.count += 1
 
@@ -65,6 +69,12 @@ class Refusals:
 
     async def _tell(self, key: Hashable, tally: _Tally) -> None:
         """Write what has been counted, once a window, until nothing more has been."""
+        try:
+            await self._tell_all(tally)
+        finally:
+            del self._tallies[key]
+
+    async def _tell_all(self, tally: _Tally) -> None:
         while tally.count:
             count, tally.count = tally.count, 0
             text = f"{count} times, the last: {tally.what}" if count > 1 else tally.what
@@ -76,4 +86,9 @@ class Refusals:
                     break
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), self._window)
-        del self._tallies[key]
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._telling.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._log.error("refusals not audited", error=type(error).__name__)

@@ -33,6 +33,9 @@ _UNLESS_KNOWN = frozenset({"account", "total"})
 """Limits that others can use up: they do not bind whoever signed in from the same address before."""
 
 _KNOWN_DAYS = 30
+_MOST_INSIDE = 64
+"""Attempts under way in this process: more would keep the database from everybody else."""
+
 _REFUSED = "e-mail address, password or code are not right"
 
 
@@ -46,7 +49,7 @@ class SignedIn:
 
 
 class SignIn:
-    """Lets people in. ``issue`` makes a token of an account and tells when it ends."""
+    """Lets people in. ``issue`` makes a token of an account and tells when it ends. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class SignIn:
         self._ended = ended
         self._auditing = auditing
         self._issue = issue
+        self._inside = 0
 
     async def sign_in(
         self, role: Role, email: str, password: str, address: str | None, code: str | None = None
@@ -75,8 +79,17 @@ class SignIn:
 
         Raises:
             Unauthenticated: They are not right, or (code ``second-factor``) the second factor is missing.
-            Throttled: Too many attempts.
+            Throttled: Too many attempts, or too many people at this moment; those cost the database nothing.
         """
+        if self._inside >= _MOST_INSIDE:
+            raise Throttled("too many people sign in at this moment")
+        self._inside += 1
+        try:
+            return await self._let_in(role, email, password, address, code)
+        finally:
+            self._inside -= 1
+
+    async def _let_in(self, role: Role, email: str, password: str, address: str | None, code: str | None) -> SignedIn:
         network = network_of(address)
         await self._count(email, network)
         account = await self._people.by_email(email)

@@ -113,7 +113,11 @@ def signed_in(site: RunningSite, anonymous: httpx.Client, role: str, email: str,
     """Sign in as the frontend does."""
     answer = anonymous.post(f"/{role}/login", json={"email": email, "password": password})
     assert answer.status_code == 200, answer.text
-    token = answer.json()["token"]
+    return with_token(site, answer.json()["token"], email)
+
+
+def with_token(site: RunningSite, token: str, email: str) -> Person:
+    """Whoever holds this token."""
     http = httpx.Client(base_url=f"{site.url}/api/v1", headers={"x-acess-token": token}, timeout=120, trust_env=False)
     fhir = httpx.Client(
         base_url=f"{site.url}/fhir", headers={"authorization": f"Bearer {token}"}, timeout=120, trust_env=False

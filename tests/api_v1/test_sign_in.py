@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from secrets import token_hex
 from typing import Any
 
@@ -13,7 +14,7 @@ import httpx
 import pyotp
 import pytest
 
-from hayat_fhir.errors import Conflict, Refusal, Throttled
+from hayat_fhir.errors import Conflict, Refusal, Throttled, Unauthenticated
 from hayat_fhir.security.callers import Role
 from hayat_fhir.store.throttles import Throttles
 from tests.api_v1.conftest import (
@@ -24,6 +25,7 @@ from tests.api_v1.conftest import (
     patient_document,
     signed_in,
     staff_document,
+    with_token,
 )
 
 _NEW = "amber-heron-93-compass"
@@ -48,6 +50,12 @@ def _new_patient(site: RunningSite, anonymous: httpx.Client) -> Person:
     document = patient_document()
     site.run(site.opened.legacy_writing.register(document, "192.0.2.1"))
     return signed_in(site, anonymous, "patient", document["email"])
+
+
+def _from(site: RunningSite, address: str, role: str, email: str) -> Person:
+    """Sign in from another address than this machine's, which has so many attempts only."""
+    session = site.run(site.opened.sign_in.sign_in(Role(role), email, PASSWORD, address))
+    return with_token(site, session.token, email)
 
 
 def test_what_the_frontend_reads(site: RunningSite, anonymous: httpx.Client, patient: Person) -> None:
@@ -204,6 +212,88 @@ def test_a_lost_password(site: RunningSite, anonymous: httpx.Client) -> None:
     assert anonymous.post("/auth/reset", json={**body, "code": code}).status_code == 401
 
 
+def test_a_code_has_its_time(site: RunningSite, anonymous: httpx.Client) -> None:
+    """After a quarter of an hour it is worth nothing."""
+    document = patient_document()
+    email = document["email"]
+    site.run(site.opened.legacy_writing.register(document, "192.0.2.9"))
+    code = site.run(site.opened.credentials.reset_code(email))
+    accounts = site.opened.database.collection("accounts")
+    row = site.run(accounts.find_one({"email": email}))
+    assert 0 < row["reset"]["expires"] - time.time() <= 900
+    site.run(accounts.update_one({"email": email}, {"$set": {"reset.expires": time.time() - 1}}))
+    late = anonymous.post("/auth/reset", json={"email": email, "code": code, "password": _NEW})
+    assert late.status_code == 401
+
+
+@pytest.mark.parametrize("role", ["patient", "doctor", "staff"])
+def test_who_is_deleted_is_out(site: RunningSite, staff: Person, specialization: str, role: str) -> None:
+    """Their token dies at both doors, and they do not get in again."""
+    document = {
+        "patient": patient_document,
+        "doctor": lambda: doctor_document(specialization),
+        "staff": staff_document,
+    }[role]()
+    made = staff.http.post(f"/{role}", json=document)
+    assert made.status_code == 201, made.text
+    person = _from(site, "192.0.2.7", role, document["email"])
+    assert staff.http.delete(f"/{role}/{person.id}").status_code == 204
+    _dies(person)
+    with pytest.raises(Unauthenticated):
+        _from(site, "192.0.2.7", role, document["email"])
+
+
+def test_who_is_no_longer_what_they_were_is_out(site: RunningSite, staff: Person) -> None:
+    """A token says the role it was issued for; an account of another role does not honour it."""
+    document = staff_document()
+    staff.http.post("/staff", json=document)
+    person = _from(site, "192.0.2.8", "staff", document["email"])
+    accounts = site.opened.database.collection("accounts")
+    site.run(accounts.update_one({"email": document["email"]}, {"$set": {"role": "patient"}}))
+    _dies(person)
+
+
+def test_one_address_tries_many_accounts(site: RunningSite) -> None:
+    """After thirty attempts it waits, whichever accounts it tries; others get in meanwhile."""
+    document = patient_document()
+    site.run(site.opened.legacy_writing.register(document, "192.0.2.6"))
+    outcomes = [_outcome(site, f"{token_hex(8)}@patient.example", "203.0.113.66") for _ in range(40)]
+    assert outcomes[:30] == [Unauthenticated] * 30
+    assert outcomes[30:] == [Throttled] * 10
+    assert _outcome(site, document["email"], "203.0.113.66") is Throttled
+    assert _outcome(site, document["email"], "203.0.113.67") is None
+
+
+def _outcome(site: RunningSite, email: str, address: str) -> type[Exception] | None:
+    try:
+        site.run(site.opened.sign_in.sign_in(Role.PATIENT, email, PASSWORD, address))
+    except Refusal as refusal:
+        return type(refusal)
+    return None
+
+
+def test_five_hundred_sign_in_at_once(site: RunningSite, patient: Person) -> None:
+    """As many wait as there is room for, the others are told to come back, and nobody else notices."""
+
+    async def attempts() -> list[Any]:
+        sign_in = site.opened.sign_in
+        tries = (
+            sign_in.sign_in(Role.PATIENT, f"{token_hex(8)}@patient.example", PASSWORD, f"198.18.{n // 250}.{n % 250}")
+            for n in range(500)
+        )
+        return await asyncio.gather(*tries, return_exceptions=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(site.run, attempts())
+        others = [patient.http.get("/auth").status_code]
+        while not waiting.done():
+            others.append(patient.http.get("/auth").status_code)
+        outcomes = waiting.result()
+    assert {type(outcome) for outcome in outcomes} <= {Unauthenticated, Throttled}
+    assert sum(isinstance(outcome, Unauthenticated) for outcome in outcomes) <= 64
+    assert set(others) == {200}
+
+
 def test_a_second_factor(site: RunningSite, anonymous: httpx.Client, staff: Person, specialization: str) -> None:
     """Once confirmed it is asked for after the password; each code is good once; it can be taken away with one."""
     document = doctor_document(specialization)
@@ -277,12 +367,17 @@ def test_nobody_chooses_their_role(site: RunningSite, anonymous: httpx.Client, p
         ("isVerified", True),
         ("epoch", 7),
         ("__proto__", {}),
+        ("_id", "0" * 24),
+        ("patientId", "x"),
+        ("rights", ["records:amend"]),
+        ("second_factor", None),
         ("$set", {"role": "staff"}),
         ("a.b", 1),
     ):
         refused = anonymous.post("/patient/register", json={**patient_document(), name: value})
         assert refused.status_code in {400, 429}, name
         assert patient.http.put(f"/patient/{patient.id}", json={name: value}).status_code == 400
+        assert staff.http.post("/patient", json={**patient_document(), name: value}).status_code == 400, name
         assert staff.http.post("/staff", json={**staff_document(), name: value}).status_code == 400
     other = patient.http.put(f"/patient/{patient.id}", json={"_id": "another", "phone": "+20 7"})
     assert other.status_code == 400

@@ -12,7 +12,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
-from .conftest import PartnerKeys
+from .clients import entry, patient, transaction
+from .conftest import PartnerKeys, PatientClient
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -64,6 +65,7 @@ async def test_an_assertion_becomes_a_token(anonymous: httpx.AsyncClient, signer
     assert body["token_type"].lower() == "bearer"
     assert 0 < body["expires_in"] <= 300
     assert body["scope"] == "system/*.rs"
+    assert "refresh_token" not in body
     headers = {"Authorization": f"Bearer {body['access_token']}"}
     assert (await anonymous.get("/fhir/Patient", headers=headers)).status_code == 200
     assert (await anonymous.post("/fhir/Patient", json={}, headers=headers)).status_code in {400, 403}
@@ -121,6 +123,8 @@ async def test_another_key_or_algorithm_is_refused(anonymous: httpx.AsyncClient,
     [
         {"grant_type": "password"},
         {"grant_type": ""},
+        {"grant_type": "refresh_token", "refresh_token": "x"},
+        {"grant_type": "authorization_code", "code": "x", "code_verifier": "y"},
         {"client_assertion_type": "x"},
         {"client_assertion": ""},
         {"client_assertion": "x" * 20_000},
@@ -151,6 +155,36 @@ async def test_the_form_is_bounded(anonymous: httpx.AsyncClient, signer: Signer)
     assert large.status_code == 400
     assert large.json()["error"] == "invalid_request"
     assert (await anonymous.get("/oauth/token")).status_code == 405
+
+
+async def test_reading_is_not_searching(
+    anonymous: httpx.AsyncClient, signer: Signer, partner: httpx.AsyncClient
+) -> None:
+    """A token for reading by id searches nothing, and nothing of another type is there for it."""
+    made = await partner.post("/", json=transaction(entry("POST", "Patient", patient())))
+    location = made.json()["entry"][0]["response"]["location"].partition("/_history")[0]
+    answer = await anonymous.post("/oauth/token", data={**signer.form(), "scope": "system/Patient.r"})
+    headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    own = f"/fhir/Patient/{location.rpartition('/')[2]}"
+    assert (await anonymous.get(own, headers=headers)).status_code == 200
+    for path in ("/fhir/Patient", f"/fhir/Patient?_id={own.rpartition('/')[2]}", "/fhir/Observation/x"):
+        assert (await anonymous.get(path, headers=headers)).status_code == 403
+    assert (await anonymous.post("/fhir/Patient/_search", data={}, headers=headers)).status_code == 403
+    assert (
+        await anonymous.put(own, json={**patient(), "id": own.rpartition("/")[2]}, headers=headers)
+    ).status_code == 403
+
+
+async def test_a_context_is_not_asked_for(anonymous: httpx.AsyncClient, signer: Signer, one: PatientClient) -> None:
+    """What a request adds about a patient gives no access to them; a token in a URL is none."""
+    form = {**signer.form(), "patient": one.id, "launch": one.id}
+    answer = await anonymous.post("/oauth/token", data=form)
+    assert answer.status_code == 200
+    assert "patient" not in answer.json()
+    token = answer.json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    assert (await anonymous.get(f"/fhir/Patient/{one.id}", headers=headers)).status_code == 404
+    assert (await anonymous.get(f"/fhir/Patient?access_token={token}")).status_code == 401
 
 
 async def test_an_assertion_is_no_access_token(anonymous: httpx.AsyncClient, signer: Signer) -> None:
