@@ -138,9 +138,18 @@ class Demonstration:
             shown = {reference["reference"].split("/")[1] for reference in report["imagingStudy"]}
             if shown != studies or report["conclusion"] != _CONCLUSION:
                 raise DemonstrationFailed("the diagnosis at Hospital B is not bound to its images")
+            _until(
+                lambda: all(self._verified(client, id) for id in studies),
+                "what Hospital B has is not what Hospital A has vouched for",
+            )
             for image in self._images:
                 if self._digest_at_b(client, image) != image.sha256:
                     raise DemonstrationFailed("an image at Hospital B is not the one pushed at Hospital A")
+
+    def _verified(self, client: httpx.Client, study: str) -> bool:
+        """Whether all of a study is as Hospital A has signed it."""
+        answer = _answer(client.get(f"/ImagingStudy/{study}/$verify"))
+        return bool(answer["parameter"][0]["valueBoolean"])
 
     def _available(self, client: httpx.Client) -> int:
         studies = _found(client, f"/ImagingStudy?patient={self._at_b}")
@@ -241,9 +250,13 @@ def _said(resource: dict[str, Any]) -> str:
             return ", ".join(identifier["value"] for identifier in resource["identifier"])
         case "ImagingStudy":
             modalities = "/".join(coding["code"] for coding in resource.get("modality", ()))
-            return f"{modalities}, {resource.get('numberOfInstances', 0)} image, {resource['status']}"
+            return f"{modalities}, {resource.get('numberOfInstances', 0)} objects, {resource['status']}"
         case "DiagnosticReport":
             return f"{resource['code'].get('text', '')}, {resource['status']}"
+        case "Provenance" if "signature" in resource:
+            return (
+                f"signed by {resource['agent'][0]['who'].get('display', 'a partner')}: digests of images and diagnosis"
+            )
         case "Provenance":
             return f"received from {resource['agent'][0]['who'].get('display', 'a partner')}"
         case _:
