@@ -6,13 +6,13 @@ PS3.4 C.3 and C.6, https://dicom.nema.org/medical/dicom/current/output/html/part
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Any
 
 from hayat_fhir.dicom.header import is_uid
-from hayat_fhir.dicom.matching import Condition, conditions
+from hayat_fhir.dicom.matching import Condition, conditions, fuzzy
 from hayat_fhir.errors import InvalidRequest
 
 
@@ -70,7 +70,7 @@ _MATCHED = """PatientName PatientID IssuerOfPatientID PatientBirthDate PatientSe
 StudyDate StudyTime AccessionNumber StudyID StudyInstanceUID StudyDescription ReferringPhysicianName
 NameOfPhysiciansReadingStudy ModalitiesInStudy SOPClassesInStudy
 Modality SeriesInstanceUID SeriesNumber SeriesDescription SeriesDate SeriesTime Manufacturer ManufacturerModelName
-InstitutionName BodyPartExamined Laterality
+InstitutionName BodyPartExamined Laterality PerformedProcedureStepStartDate PerformedProcedureStepStartTime
 SOPInstanceUID SOPClassUID InstanceNumber NumberOfFrames ImageType"""
 MATCHED = frozenset(_MATCHED.split())
 """The keys that select; any other is for asking only, whatever its value (PS3.4 C.2.2.1.3)."""
@@ -134,3 +134,12 @@ def query(level: str, elements: Mapping[str, tuple[str, str, Any]], top: Level, 
         if not all(is_uid(uid) for uid in found.unique(one)):
             raise InvalidRequest("a UID is malformed", code="value", expression=[UNIQUE[one]])
     return found
+
+
+def fuzzily(asked: Query) -> Query:
+    """The same query, with names of people matched by what is like them."""
+    keys = {
+        keyword: replace(key, conditions=tuple(map(fuzzy, key.conditions))) if key.vr == "PN" else key
+        for keyword, key in asked.keys.items()
+    }
+    return Query(asked.level, MappingProxyType(keys))

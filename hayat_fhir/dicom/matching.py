@@ -26,6 +26,8 @@ _DIGITS = {"DA": re.compile(r"\d{8}", re.ASCII), "TM": re.compile(r"\d{2}(\d{2}(
 _LATEST_TIME = "235959.999999"
 _FIRST_TIME = "000000.000000"
 _MOST_WILDCARDS = 16
+_APART = re.compile(r"[\s^=.,'-]+")
+_MOST_WORDS, _LONGEST_WORD, _SHORTEST_FUZZY = 6, 24, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,11 @@ class AnyOf:
 
 @dataclass(frozen=True, slots=True)
 class Wildcard:
-    """``*`` any characters, ``?`` one. ``prefix`` is what stands before the first of them."""
+    """``*`` any characters, ``?`` one. ``prefix`` is what stands before the first of them, ``text`` what was asked."""
 
     expression: str
     prefix: str
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,32 @@ def admits(wanted: Iterable[Condition], values: Sequence[str]) -> bool:
     return all(any(_meets(condition, value) for value in values) for condition in wanted)
 
 
+def fuzzy(condition: Condition) -> Condition:
+    """The same of a person name, but for the order of its words, their ends and one letter in each.
+
+    PS3.18 8.3.4.2 leaves to the server what is alike.
+    """
+    if isinstance(condition, Between):
+        return condition
+    asked = condition.values if isinstance(condition, AnyOf) else (condition.text,)
+    names = [[word for word in _APART.split(text.replace("*", " ").replace("?", " ")) if word] for text in asked]
+    alike = "|".join("".join(map(_somewhere, words[:_MOST_WORDS])) for words in names if words)
+    return Wildcard(f"(?s)^(?:{alike})", "", " ".join(asked)) if alike else condition
+
+
+def _somewhere(word: str) -> str:
+    """That a word of the name begins like this one."""
+    word = word[:_LONGEST_WORD]
+    parts = [(re.escape(word[:at]), re.escape(word[at : at + 1]), re.escape(word[at + 1 :])) for at in range(len(word))]
+    alike = [re.escape(word)]
+    if len(word) >= _SHORTEST_FUZZY:
+        alike += [f"{before}.?{after}" for before, _, after in parts]
+        alike += [f"{before}.{letter}{after}" for before, letter, after in parts[1:]]
+        swapped = (word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1))
+        alike += map(re.escape, swapped)
+    return f"(?=(?:.*[\\s^.,'-])?(?:{'|'.join(dict.fromkeys(alike))}))"
+
+
 def _meets(condition: Condition, value: str) -> bool:
     match condition:
         case AnyOf(values):
@@ -159,7 +188,7 @@ def _wildcard(texts: Sequence[str]) -> Wildcard:
         raise TooLarge("a key has too many wildcards")
     parts = "|".join(map(_expression, texts))
     prefix = re.split(r"[*?]", texts[0], maxsplit=1)[0] if len(texts) == 1 else ""
-    return Wildcard(f"(?s)^(?:{parts})$", prefix)
+    return Wildcard(f"(?s)^(?:{parts})$", prefix, " ".join(texts))
 
 
 def _expression(text: str) -> str:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hayat_fhir.dicom.header import is_uid
-from hayat_fhir.dicom.information_model import LEVEL_OF, MATCHED, UNIQUE, Level, Query, query
+from hayat_fhir.dicom.information_model import LEVEL_OF, MATCHED, UNIQUE, Level, Query, fuzzily, query
 from hayat_fhir.dicom.tags import keyword_of, tag_of, vr_of
 from hayat_fhir.dicomweb import media_types
 from hayat_fhir.dicomweb.callers import Callers
@@ -26,13 +26,12 @@ _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _MOST, _DEFAULT, _FARTHEST = 1000, 100, 100_000
 _LONGEST = 1024
-_FUZZY = '299 {}: "The fuzzymatching parameter is not supported. Only literal matching has been performed."'
 _MORE = '299 {}: "There are additional results that can be requested"'
 _STUDY = """StudyDate StudyTime AccessionNumber ModalitiesInStudy ReferringPhysicianName TimezoneOffsetFromUTC
 PatientName PatientID PatientBirthDate PatientSex StudyInstanceUID StudyID StudyDescription IssuerOfPatientID
 NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances"""
 _SERIES = """Modality TimezoneOffsetFromUTC SeriesDescription SeriesInstanceUID SeriesNumber BodyPartExamined
-NumberOfSeriesRelatedInstances StudyInstanceUID"""
+NumberOfSeriesRelatedInstances PerformedProcedureStepStartDate PerformedProcedureStepStartTime StudyInstanceUID"""
 _IMAGE = """SOPClassUID SOPInstanceUID InstanceNumber NumberOfFrames TimezoneOffsetFromUTC Rows Columns BitsAllocated
 AvailableTransferSyntaxUID StudyInstanceUID SeriesInstanceUID Modality"""
 _ALWAYS: Mapping[Level, frozenset[str]] = MappingProxyType(
@@ -71,6 +70,8 @@ class Qido:
         limit = _number(pairs, "limit", _DEFAULT, _MOST)
         offset = _number(pairs, "offset", 0, _FARTHEST)
         asked, included = _query(level, pairs, request.path_params)
+        if dict(pairs).get("fuzzymatching", "").lower() == "true":
+            asked = fuzzily(asked)
         found: list[dict[str, Any]] = []
         seen = 0
         more = False
@@ -82,8 +83,6 @@ class Qido:
                 more = True
                 break
         warnings = [_MORE] if more else []
-        if dict(pairs).get("fuzzymatching", "").lower() == "true":
-            warnings.append(_FUZZY)
         headers = {"warning": ", ".join(text.format(self._root) for text in warnings)} if warnings else {}
         if not found:
             return Response(status_code=204, headers=headers)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hayat_fhir.dicom.information_model import Level, query
-from hayat_fhir.dicom.matching import MOST_VALUES, admits, conditions, normal, normal_values
+from hayat_fhir.dicom.matching import MOST_VALUES, admits, conditions, fuzzy, normal, normal_values
 from hayat_fhir.errors import InvalidRequest, TooLarge
 
 TEXT = st.text("abC^ .-]\\", max_size=12).map(str.strip)
@@ -97,3 +97,30 @@ def test_levels_of_a_model() -> None:
     for level, elements in (("PATIENT", {}), ("series", {"StudyInstanceUID": study}), ("IMAGE", {}), ("", {})):
         with pytest.raises(InvalidRequest):
             query(level, elements, Level.STUDY)
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "alike"),
+    [
+        ("smith john", "Smith^John^A", True),
+        ("Johm*", "Smith^John", True),
+        ("smiht", "Smith^John", True),
+        ("smyth", "Smith^John", True),
+        ("müller", "MULLER^HANS", True),
+        ("Y\u0131lmaz", "YILMAZ^AL\u0130", True),
+        ("ann", "Smith^Joanne", False),
+        ("smith mary", "Smith^John", False),
+        ("smth jhn", "Jones^Mary", False),
+        (".*", "Smith^John", False),
+    ],
+)
+def test_names_that_are_alike(asked: str, name: str, *, alike: bool) -> None:
+    """Words in any order, beginning alike but for one letter; nothing in them is a pattern of the server's."""
+    wanted = tuple(map(fuzzy, conditions("PN", asked)))
+    assert admits(wanted, normal("PN", name)) is alike
+
+
+def test_fuzzy_matching_takes_its_time_in_proportion() -> None:
+    """Long names against long questions are no way to keep the server busy."""
+    (wanted,) = map(fuzzy, conditions("PN", " ".join("abcdefghijklmnopqrstuvwx"[number:] for number in range(6))))
+    assert not admits([wanted], ["a" * 200 + "^" + "ab" * 100])
