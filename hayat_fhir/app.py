@@ -190,7 +190,7 @@ async def open_site(settings: Settings, database_name: str = "hayat") -> AsyncIt
         stack.push_async_callback(models.close)
         incoming = connect_sync(url, database_name)
         stack.callback(incoming.client.close)
-        imaging_processes = ImagingProcesses()
+        imaging_processes = ImagingProcesses(character_set=settings.character_set)
         stack.push_async_callback(imaging_processes.close)
         site = _built(settings, loaded, keys, database, log, client, models, imaging_processes, incoming)
         stack.push_async_callback(site.refusals.close)

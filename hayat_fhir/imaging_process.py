@@ -37,11 +37,21 @@ _DEATH = "the object cannot be processed"
 
 
 class ImagingProcesses:
-    """Runs tasks in processes of its own. Belongs to one event loop."""
+    """Runs tasks in processes of its own. Belongs to one event loop.
 
-    def __init__(self, number: int | None = None, patience: float = _PATIENCE, memory: int = _MEMORY) -> None:
+    ``character_set`` is what text is taken to be in that declares none and is not UTF-8.
+    """
+
+    def __init__(
+        self,
+        number: int | None = None,
+        patience: float = _PATIENCE,
+        memory: int = _MEMORY,
+        character_set: str = "ISO_IR 100",
+    ) -> None:
         self._patience = patience
         self._memory = memory
+        self._character_set = character_set
         self._idle: list[Process] = []
         self._free = asyncio.Semaphore(number or max(min(4, os.cpu_count() or 1), 1))
         self._waiting = 0
@@ -93,7 +103,7 @@ class ImagingProcesses:
 
     async def _start(self) -> Process:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "hayat_fhir.imaging_process", str(self._memory)),
+            *(sys.executable, "-m", "hayat_fhir.imaging_process", str(self._memory), self._character_set),
             stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,
@@ -134,11 +144,13 @@ def _kill(process: Process) -> None:
         process.kill()
 
 
-def _tasks() -> dict[str, Callable[..., list[bytes]]]:
+def _tasks(character_set: str) -> dict[str, Callable[..., list[bytes]]]:
     """What the process can do; its imports are not for the server's own process."""
     from hayat_fhir.dicom import frame_layout, metadata, object_file, rendering
 
-    opened = lru_cache(maxsize=8)(object_file.opened)
+    @lru_cache(maxsize=8)
+    def opened(path: str) -> object_file.ObjectFile:
+        return object_file.opened(path, character_set)
 
     def header(path: str) -> list[bytes]:
         one = opened(path)
@@ -164,8 +176,8 @@ def _tasks() -> dict[str, Callable[..., list[bytes]]]:
         }
         return [rendering.rendered(one, number or (one.frames + 1) // 2, rendering.Rendering(**asked))]
 
-    def transcoded(path: str) -> list[bytes]:
-        return [rendering.transcoded(opened(path))]
+    def transcoded(path: str, syntax: str) -> list[bytes]:
+        return [rendering.transcoded(opened(path), syntax)]
 
     return {
         "transcoded": transcoded,
@@ -177,9 +189,9 @@ def _tasks() -> dict[str, Callable[..., list[bytes]]]:
     }
 
 
-def answer_all(incoming: BinaryIO, outgoing: BinaryIO) -> None:
+def answer_all(incoming: BinaryIO, outgoing: BinaryIO, character_set: str) -> None:
     """In the process: do task after task until the other side is gone."""
-    tasks = _tasks()
+    tasks = _tasks(character_set)
     while len(head := incoming.read(_LENGTH.size)) == _LENGTH.size:
         message: dict[str, Any] = orjson.loads(incoming.read(*_LENGTH.unpack(head)))
         found: list[bytes] = []
@@ -197,4 +209,4 @@ def answer_all(incoming: BinaryIO, outgoing: BinaryIO) -> None:
 if __name__ == "__main__":
     leave_no_core()
     limit_memory(int(sys.argv[1]))
-    answer_all(sys.stdin.buffer, sys.stdout.buffer)
+    answer_all(sys.stdin.buffer, sys.stdout.buffer, sys.argv[2])

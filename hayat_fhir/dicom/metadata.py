@@ -27,6 +27,7 @@ def metadata(one: ObjectFile) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         found = _attributes(one.header, "bulkdata/", 0)
+    found["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
     found["00083002"] = {"vr": "UI", "Value": [one.transfer_syntax]}
     if one.pixels is not None:
         found[PIXEL_DATA] = {"vr": "OW", "BulkDataURI": f"bulkdata/{PIXEL_DATA}"}

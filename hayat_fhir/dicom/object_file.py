@@ -15,6 +15,7 @@ from pydicom.dataset import FileDataset
 from pydicom.encaps import get_frame, parse_basic_offsets
 from pydicom.uid import UID
 
+from hayat_fhir.dicom.character_sets import LATIN_1, declare
 from hayat_fhir.errors import InvalidRequest, NotAcceptable, NotFound
 
 _PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
@@ -51,8 +52,8 @@ class ObjectFile:
         return UID(self.transfer_syntax).is_encapsulated
 
 
-def opened(path: str) -> ObjectFile:
-    """Read the header of a file.
+def opened(path: str, character_set: str = LATIN_1) -> ObjectFile:
+    """Read the header of a file. ``character_set``: what text is taken to be in that declares none and is not UTF-8.
 
     Raises:
         InvalidRequest: It cannot be read.
@@ -61,6 +62,7 @@ def opened(path: str) -> ObjectFile:
         warnings.simplefilter("ignore")
         try:
             header = dcmread(file, stop_before_pixels=True)
+            declare(header, character_set)
             header.decode()
             place = file.tell()
             at_pixels = _tag_at(file, place, str(header.file_meta.TransferSyntaxUID)) in _PIXELS

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
 from pydicom.pixels.utils import pixel_array
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from hayat_fhir.dicom.object_file import ObjectFile, stored_frames
 from hayat_fhir.errors import NotAcceptable, NotFound
@@ -56,8 +56,12 @@ def decoded_frames(one: ObjectFile, numbers: list[int]) -> list[bytes]:
     return [_little_endian(_values(one, number)) for number in numbers]
 
 
-def transcoded(one: ObjectFile) -> bytes:
-    """The whole object in Explicit VR Little Endian, as a file (PS3.10).
+LOSSLESS = (JPEGLSLossless, JPEG2000Lossless, RLELossless)
+"""Transfer syntaxes into which objects are encoded without loss."""
+
+
+def transcoded(one: ObjectFile, syntax: str = ExplicitVRLittleEndian) -> bytes:
+    """The whole object in Explicit VR Little Endian, or one of ``LOSSLESS``, as a file (PS3.10).
 
     Raises:
         NotAcceptable: Its pixels cannot be decoded.
@@ -68,7 +72,9 @@ def transcoded(one: ObjectFile) -> bytes:
             whole = dcmread(one.path)
             if one.compressed:
                 whole.decompress(generate_instance_uid=False)
-            whole.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            whole.file_meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian)
+            if syntax in LOSSLESS:
+                whole.compress(syntax, generate_instance_uid=False)
             out = BytesIO()
             whole.save_as(out, implicit_vr=False, little_endian=True, enforce_file_format=True)
         except MemoryError:

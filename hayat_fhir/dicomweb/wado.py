@@ -15,7 +15,7 @@ from starlette.responses import Response
 from hayat_fhir.dicomweb import media_types
 from hayat_fhir.dicomweb.answers import Held, Part, Stretch, file_part, gathered, held, multipart, single
 from hayat_fhir.dicomweb.callers import Callers
-from hayat_fhir.dicomweb.media_types import COMPRESSED, DICOM, EXPLICIT, NATIVE, OCTETS, Range
+from hayat_fhir.dicomweb.media_types import COMPRESSED, DICOM, ENCODED, EXPLICIT, NATIVE, OCTETS, Range
 from hayat_fhir.errors import InvalidRequest, NotAcceptable, TooLarge
 from hayat_fhir.imaging_process import ImagingProcesses
 from hayat_fhir.services.frames import Frames
@@ -48,7 +48,7 @@ class Wado:
         self._root = root
 
     async def objects(self, request: Request) -> Response:
-        """A study, a series or an instance: the files as they came, or in Explicit VR Little Endian where asked."""
+        """A study, a series or an instance: the files as they came, or in another transfer syntax where asked."""
         wanted = media_types.ranges(request.headers.get("accept", "*/*"))
         images = await self._images(request)
         for one in wanted:
@@ -59,12 +59,14 @@ class Wado:
                 continue
             if one.anything or all(one.takes(DICOM, image.transfer_syntax) for image in images):
                 parts = [file_part(image, self._url(image)) for image in images]
-            elif one.takes(DICOM, EXPLICIT):
-                parts = await self._transcoded(images)
+            elif (syntax := one.syntax or EXPLICIT) in ENCODED and one.takes(DICOM, syntax):
+                parts = await self._transcoded(images, syntax)
             else:
                 continue
             return single(parts[0]) if alone else multipart(parts, DICOM)
-        raise NotAcceptable("only application/dicom, as stored or in Explicit VR Little Endian, is served here")
+        raise NotAcceptable(
+            "application/dicom is served as stored, in Explicit VR Little Endian, or coded without loss"
+        )
 
     async def metadata(self, request: Request) -> Response:
         """The attributes of all images below, as an array of the DICOM JSON model."""
@@ -150,13 +152,13 @@ class Wado:
             raise TooLarge("too many bytes of frames are asked for at once")
         return stretches
 
-    async def _transcoded(self, images: list[Retrieved]) -> list[Part]:
+    async def _transcoded(self, images: list[Retrieved], syntax: str) -> list[Part]:
         if len(images) > _MOST_TRANSCODED:
             raise TooLarge("too many images to be transcoded at once")
         parts = []
         for image in images:
-            (content,) = await self._processes.run("transcoded", str(image.path))
-            parts.append(Part(f"{DICOM}; transfer-syntax={EXPLICIT}", content, len(content), self._url(image)))
+            (content,) = await self._processes.run("transcoded", str(image.path), syntax=syntax)
+            parts.append(Part(f"{DICOM}; transfer-syntax={syntax}", content, len(content), self._url(image)))
         return parts
 
     async def _images(self, request: Request) -> list[Retrieved]:
