@@ -21,6 +21,7 @@ from tests.benchmarks import (
     calls,
     dicom,
     dicomweb,
+    floods,
     kills,
     legacy,
     machine,
@@ -44,6 +45,7 @@ _BENCHMARKS: dict[str, Callable[[Run], Iterator[Finding]]] = {
     "legacy": legacy.measure,
     "sign-in": sign_in.measure,
     "presence": presence.measure,
+    "floods": floods.measure,
     "calls": calls.measure,
     "browser": browser.measure,
 }

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 import psutil
 from aiortc import RTCPeerConnection
+from playwright.sync_api import Browser, Page, sync_playwright
 from websockets.asyncio.client import ClientConnection, connect
 
 from hayat_fhir.demonstration_site import Site
 from tests.benchmarks.figures import BenchmarkFailed, Finding, Target, spread
-from tests.benchmarks.processes import cpu_seconds
+from tests.benchmarks.processes import cpu_seconds, wait_for
 from tests.benchmarks.run import Run
 from tests.benchmarks.site import processes, running
+from tests.frontend.conftest import FLAGS
 from tests.realtime.conftest import until
 from tests.realtime.headless import Picture, Received, Tone, answer, call, connection
 from tests.realtime.peerjs import PeerSocket
@@ -28,6 +31,17 @@ _PATIENCE = 20.0
 _SOON = Target(2000, "ours", at_least=False)
 _WIDTH, _HEIGHT = 640, 480
 _NOTE = "two peers of aiortc, 640 by 480"
+_ACCEPT = """() => {
+  [...document.querySelectorAll("[role=dialog] button")].find((one) => one.textContent.includes("Accept")).click();
+  return Date.now();
+}"""
+_SEEN = """async () => {
+  for (;;) {
+    const video = document.querySelector("video");
+    if (video?.srcObject && !video.muted && video.currentTime > 0) return Date.now();
+    await new Promise((done) => requestAnimationFrame(done));
+  }
+}"""
 
 
 def measure(run: Run) -> Iterator[Finding]:
@@ -37,11 +51,59 @@ def measure(run: Run) -> Iterator[Finding]:
         BenchmarkFailed: A call did not come about.
     """
     with run.step("calls: starting"), running(run.folder("calls"), roles=("doctor", "patient")) as site:
-        found = asyncio.run(_rounds(run, site, {role: site.token(role) for role in ("doctor", "patient")}))
+        tokens = {role: site.token(role) for role in ("doctor", "patient")}
+        yield from _in_browsers(run, site, tokens)
+        found = asyncio.run(_rounds(run, site, tokens))
         yield Finding("calls", "from the answer until both see and hear", "ms", found.direct, target=_SOON, note=_NOTE)
         yield Finding("calls", "the same through the relay", "ms", found.relayed, target=_SOON, note=_NOTE)
         yield Finding("calls", "relay of one consultation", "% of a core", found.relay_share, note=_NOTE)
         yield Finding("calls", "recorder of one consultation", "% of a core", found.recorder_share, note=_NOTE)
+
+
+def _in_browsers(run: Run, site: Site, tokens: dict[str, str]) -> Iterator[Finding]:
+    """From the doctor's click on Accept until pictures of the other side move on both pages of the app."""
+    chromium = shutil.which("chromium", path="/usr/bin:/usr/local/bin")
+    if chromium is None:
+        return
+    times: list[float] = []
+    with ExitStack() as stack:
+        browser = stack.enter_context(sync_playwright()).chromium.launch(executable_path=chromium, args=FLAGS)
+        stack.callback(browser.close)
+        https = {
+            role: stack.enter_context(
+                httpx.Client(base_url=site.url, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+            )
+            for role, token in tokens.items()
+        }
+        ids = {role: str(http.get("/api/v1/auth/").raise_for_status().json()["id"]) for role, http in https.items()}
+        for _ in range(run.rounds):
+            with ExitStack() as visit:
+                pages = {
+                    role: _page(visit, browser, site.url, role, ids[role], token) for role, token in tokens.items()
+                }
+                pages["doctor"].goto("/app")
+                pages["doctor"].get_by_role("switch").click()
+                wait_for(
+                    lambda: https["patient"].get("/realtime/presence").json()["online"] == [ids["doctor"]], "online"
+                )
+                answered = https["patient"].post("/realtime/consultations", json={"doctor": ids["doctor"]})
+                id = answered.raise_for_status().json()["id"]
+                pages["patient"].goto(f"/app/calls/{id}", wait_until="networkidle")
+                pages["doctor"].get_by_role("button", name="Accept").wait_for()
+                begun = pages["doctor"].evaluate(_ACCEPT)
+                times.append(max(float(page.evaluate(_SEEN)) for page in pages.values()) - begun)
+                https["doctor"].post(f"/realtime/consultations/{id}/end").raise_for_status()
+    note = "two browsers with empty caches, on one machine"
+    yield Finding("calls", "from Accept until both see each other", "ms", spread(times), target=_SOON, note=note)
+
+
+def _page(visit: ExitStack, browser: Browser, url: str, role: str, id: str, token: str) -> Page:
+    """The app in a browser of this person's own."""
+    context = browser.new_context(base_url=url, locale="en-GB", permissions=["camera", "microphone"])
+    visit.callback(context.close)
+    session = json.dumps(json.dumps({"token": token, "role": role, "id": id, "name": role}))
+    context.add_init_script(f"sessionStorage['hayat.session'] = {session}")
+    return context.new_page()
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ _AT_ONCE = 50
 _PATIENCE = 60.0
 _SOON = Target(500, "ours", at_least=False)
 _CHEAP = Target(30, "ours", at_least=False)
+_REVOKED = Target(5000, "ours", at_least=False)
 
 
 def measure(run: Run) -> Iterator[Finding]:
@@ -37,21 +38,23 @@ def measure(run: Run) -> Iterator[Finding]:
         BenchmarkFailed: A watcher was not told.
     """
     with run.step("presence: starting"), running(run.folder("presence"), roles=()) as site:
-        tokens = _people(site)
+        tokens = people(site, _DOCTORS, _PATIENTS)
         api = [process for process in processes(site).own if "api" in process.cmdline()]
         for event, what in (("watch-presence", "what has changed"), ("get-online-doctor", "the whole list")):
             times, shares = asyncio.run(_rounds(run, site.http_port, tokens, event, api))
             note = f"{_DOCTORS} doctors online, {_PATIENTS:,} patients, a change every second"
             yield Finding("presence", f"until all are told {what}", "ms", spread(times), target=_SOON, note=note)
             yield Finding("presence", f"API process, telling {what}", "% of a core", spread(shares), target=_CHEAP)
+        ends = [asyncio.run(_ended(site, tokens["patient"][number], number)) for number in range(run.rounds)]
+        yield Finding("presence", "until a disabled account's socket is closed", "ms", spread(ends), target=_REVOKED)
 
 
-def _people(site: Site) -> dict[str, list[str]]:
-    """Accounts without a password, and tokens of theirs."""
+def people(site: Site, doctors: int, patients: int) -> dict[str, list[str]]:
+    """Accounts without a password, and tokens of theirs, by role."""
     keys = SiteKeys.load_or_create(data_dir(site) / "secrets")
     rows = connect_sync(mongodb_url(site))["accounts"]
     tokens: dict[str, list[str]] = {}
-    for role, number, type in (("doctor", _DOCTORS, "Practitioner"), ("patient", _PATIENTS, "Patient")):
+    for role, number, type in (("doctor", doctors, "Practitioner"), ("patient", patients, "Patient")):
         ids = [f"bench-{role}-{n}" for n in range(number)]
         rows.insert_many(
             {
@@ -125,8 +128,22 @@ async def _rounds(
     return times, shares
 
 
+async def _ended(site: Site, token: str, number: int) -> float:
+    """Milliseconds from the moment an account is disabled until its socket is closed."""
+    async with AsyncExitStack() as stack:
+        (client,) = await _connected(stack, site.http_port, [token])
+        await asyncio.sleep(3)  # the token has been looked at a while ago, as that of most sockets
+        begun = time.perf_counter()
+        rows = connect_sync(mongodb_url(site))["accounts"]
+        rows.update_one({"_id": f"bench-patient-{number}"}, {"$set": {"disabled": True}, "$inc": {"epoch": 1}})
+        async with asyncio.timeout(_PATIENCE):
+            await client.socket.wait_closed()
+        return (time.perf_counter() - begun) * 1000
+
+
 async def _connected(stack: AsyncExitStack, port: int, tokens: list[str]) -> list[_Client]:
-    """A connection for each token, with its listener."""
+    """A connection for each token, with its listener: pings are answered while others still connect."""
+    listeners: list[asyncio.Task[None]] = []
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def one(token: str) -> _Client:
@@ -139,10 +156,11 @@ async def _connected(stack: AsyncExitStack, port: int, tokens: list[str]) -> lis
             await socket.send(f"40{json.dumps({'token': token})}")
             if not str(answer := await socket.recv()).startswith("40"):
                 raise BenchmarkFailed(f"a socket was refused: {answer!r}")
-            return _Client(socket)
+            client = _Client(socket)
+            listeners.append(asyncio.create_task(client.listen()))
+            return client
 
     clients = await asyncio.gather(*(one(token) for token in tokens))
-    listeners = [asyncio.create_task(client.listen()) for client in clients]
 
     async def stop() -> None:
         for listener in listeners:
