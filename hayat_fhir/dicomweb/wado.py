@@ -97,6 +97,7 @@ class Wado:
     async def bulk_data(self, request: Request) -> Response:
         """One large value of the header, or all pixels."""
         place = request.path_params["place"]
+        await self._callers.of(request)
         if _PLACE.fullmatch(place) is None:
             raise InvalidRequest("not the place of a value", code="value")
         (image,) = await self._images(request)
