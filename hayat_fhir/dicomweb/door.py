@@ -61,6 +61,7 @@ def application(services: Services, site_url: str) -> Starlette:
         **{f"{path}/metadata": wado.metadata for path in (_STUDY, _SERIES, _INSTANCE)},
         **{f"{path}/thumbnail": wado.thumbnail for path in (_STUDY, _SERIES, _INSTANCE, _FRAMES)},
         **{f"{path}/rendered": wado.rendered for path in (_INSTANCE, _FRAMES)},
+        **{f"{path}/rendered": wado.renderings for path in (_STUDY, _SERIES)},
         "/dicomweb/wado": WadoUri(callers, services.retrieval, services.processes).image,
         f"{_INSTANCE}/bulkdata/{{place:path}}": wado.bulk_data,
     }

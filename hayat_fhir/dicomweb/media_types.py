@@ -126,7 +126,7 @@ def picture(accept: str, given: Sequence[str] = ("image/jpeg", "image/png")) -> 
     """
     for one in ranges(accept):
         for media in given:
-            if one.anything or one.media in {media, "image/*"}:
+            if one.anything or (one.part if one.multipart else one.media) in {media, "image/*", ""}:
                 return media
     raise NotAcceptable("only image/jpeg and image/png are served here")
 

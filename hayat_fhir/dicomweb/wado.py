@@ -16,7 +16,7 @@ from hayat_fhir.dicomweb import media_types
 from hayat_fhir.dicomweb.answers import Held, Part, Stretch, file_part, gathered, held, multipart, single
 from hayat_fhir.dicomweb.callers import Callers
 from hayat_fhir.dicomweb.media_types import COMPRESSED, DICOM, ENCODED, EXPLICIT, NATIVE, OCTETS, Range
-from hayat_fhir.errors import InvalidRequest, NotAcceptable, TooLarge
+from hayat_fhir.errors import InvalidRequest, NotAcceptable, NotFound, TooLarge
 from hayat_fhir.imaging_process import ImagingProcesses
 from hayat_fhir.services.frames import Frames
 from hayat_fhir.services.retrieval import Retrieval, Retrieved
@@ -113,6 +113,24 @@ class Wado:
     async def rendered(self, request: Request) -> Response:
         """A frame as a picture: the first that is named, or the middle one."""
         return await self._picture(request, None)
+
+    async def renderings(self, request: Request) -> Response:
+        """Pictures of all images of a study or series, each a part; what has no pixels has none."""
+        media = media_types.picture(_accepted(request))
+        how = {**rendering(request.query_params, None), "format": media.removeprefix("image/").upper()}
+        images = await self._images(request)
+        if len(images) > _MOST_TRANSCODED:
+            raise TooLarge("too many images to be shown at once")
+        parts = []
+        for image in images:
+            try:
+                (picture,) = await self._processes.run("rendered", str(image.path), number=None, how=how)
+            except (NotFound, NotAcceptable):
+                continue
+            parts.append(Part(media, picture, len(picture), f"{self._url(image)}/rendered"))
+        if not parts:
+            raise NotFound("there is nothing to be shown")
+        return multipart(parts, media)
 
     async def thumbnail(self, request: Request) -> Response:
         """A small picture of what stands in the middle of a study, series or instance."""

@@ -55,6 +55,13 @@ def test_objects_are_transcoded_where_asked(archive: Archive) -> None:
             assert made.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
             assert (made.pixel_array == pixel_array(archive.images["native"])).all(), name
             assert made.SOPInstanceUID == archive.images[name].SOPInstanceUID
+        for syntax in ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5"):
+            lossless = wanted.replace("1.2.840.10008.1.2.1", syntax)
+            ((_, content),) = parts(http.get(archive.path("CT0"), headers={"Accept": lossless}))
+            made = dcmread(io.BytesIO(content))
+            assert made.file_meta.TransferSyntaxUID == syntax
+            assert (made.pixel_array == pixel_array(archive.images["CT0"])).all()
+            assert made.SOPInstanceUID == archive.images["CT0"].SOPInstanceUID
         jpeg = wanted.replace("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50")
         assert http.get(archive.path("CT0"), headers={"Accept": jpeg}).status_code == 406
 
@@ -163,6 +170,13 @@ def test_pictures(archive: Archive) -> None:
         for path in ("", "/series/" + archive.images["CT0"].SeriesInstanceUID):
             small = http.get(f"/studies/{archive.images['CT0'].StudyInstanceUID}{path}/thumbnail")
             assert max(Image.open(io.BytesIO(small.content)).size) == 256
+            several = parts(
+                http.get(f"/studies/{archive.images['CT0'].StudyInstanceUID}{path}/rendered?viewport=64,64")
+            )
+            assert len(several) == (5 if path else 6)
+            assert {(kind, Image.open(io.BytesIO(content)).size) for kind, content in several} == {
+                ("image/jpeg", (64, 64))
+            }
         for name in FRAMES:
             assert http.get(archive.path(name) + "/frames/4/rendered").status_code == 200
         assert http.get(archive.path("CT0") + "/rendered", headers={"Accept": "video/mp4"}).status_code == 406
