@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from hayat_fhir.errors import InvalidRequest, TooLarge
 
 _LONGEST_HEAD = 8 * 1024
-_LONGEST_BOUNDARY = 70
+_LONGEST_BOUNDARY = 128
+"""RFC 2046 allows 70 characters; Orthanc's DICOMweb plugin sends 73."""
 
 
 @dataclass(slots=True)

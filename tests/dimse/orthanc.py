@@ -41,15 +41,21 @@ class Orthanc:
         return self.client.post(path, content=content).raise_for_status().json()
 
 
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
 @contextmanager
-def orthanc(folder: Path, port: int, dicom_port: int) -> Iterator[Orthanc]:
-    """An Orthanc that knows the site with this DICOM port; skips where it is not installed."""
+def orthanc(folder: Path, port: int, dicom_port: int, dicomweb: tuple[str, str] | None = None) -> Iterator[Orthanc]:
+    """An Orthanc that knows the site with this DICOM port; skips where it is not installed.
+
+    ``dicomweb``: the URL of the site's DICOMweb door and a token for it; then Orthanc runs with its plugin.
+    """
     found = shutil.which("Orthanc")
     if found is None:
         pytest.skip("Orthanc is not installed")
     folder.mkdir(parents=True, exist_ok=True)
     http_port = free_port()
-    settings = {
+    settings: dict[str, Any] = {
         "Name": "Orthanc",
         "StorageDirectory": str(folder),
         "IndexDirectory": str(folder),
@@ -63,6 +69,12 @@ def orthanc(folder: Path, port: int, dicom_port: int) -> Iterator[Orthanc]:
             "hayat": {"AET": "HAYAT", "Host": "127.0.0.1", "Port": port, "AllowStorageCommitment": True}
         },
     }
+    if dicomweb is not None:
+        if not DICOMWEB.exists():
+            pytest.skip("Orthanc's DICOMweb plugin is not installed")
+        url, token = dicomweb
+        server = {"Url": url, "HttpHeaders": {"Authorization": f"Bearer {token}"}}
+        settings |= {"Plugins": [str(DICOMWEB)], "DicomWeb": {"Enable": True, "Servers": {"hayat": server}}}
     (folder / "orthanc.json").write_text(json.dumps(settings))
     log = (folder / "log").open("wb")
     process = subprocess.Popen([found, str(folder / "orthanc.json")], stdout=log, stderr=log)
