@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pyotp
 from playwright.sync_api import Page, expect
@@ -49,8 +50,6 @@ def test_a_second_factor_is_set_up_and_asked_for(open_page: Open, hospital: Hosp
 
 def _next_step() -> int:
     """A moment of the next half minute: a code counts once, and clocks may differ that much."""
-    import time
-
     return int(time.time()) + 30
 
 
@@ -78,6 +77,7 @@ def test_a_lost_password_is_replaced(open_page: Open, hospital: Hospital) -> Non
     code = next(word for word in reversed(said.split()) if len(word) > 8)
     page = open_page("/app/sign-in")
     page.get_by_role("link", name="Use a one-time code").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Set a new password")
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("One-time code").fill("not the code")
     page.get_by_label("New password").fill("another harbour lantern 77")

@@ -53,7 +53,7 @@ export function useFormat(): Format {
     monthOfYear: (moment) => new Intl.DateTimeFormat(locale, { year: "numeric", month: "short" }).format(moment),
     time: (value) => show(value, { timeStyle: "short" }),
     day: (moment) => new Intl.DateTimeFormat(locale, { dateStyle: "full" }).format(moment),
-    dayMonth: (value) => show(value, { day: "numeric", month: "numeric" }),
+    dayMonth: (value) => show(value, { day: "numeric", month: "numeric" }).replace(/\u200f/g, ""),
   };
 }
 

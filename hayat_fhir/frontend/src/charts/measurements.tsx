@@ -72,7 +72,7 @@ function Figure({ trend }: { trend: Trend }) {
           <p className="text-xs text-muted">{format.date(last?.date)}</p>
         </div>
         <p className="text-end whitespace-nowrap">
-          <span className="text-2xl font-semibold tabular-nums">{latest.map(format.decimal).join(" / ")}</span> <span className="text-sm text-muted">{unit}</span>
+          <span className="text-2xl font-semibold tabular-nums" dir="ltr">{latest.map(format.decimal).join(" / ")}</span> <span className="text-sm text-muted">{unit}</span>
           {outside && (
             <span className="block">
               <Badge tone="warn">{t("measurements.outside")}</Badge>

@@ -59,7 +59,7 @@ export const tables: Record<Kind, Table> = {
   },
   doctor: {
     person: true,
-    columns: [{ name: "name", sort: "name" }, { name: "specialization" }, { name: "hospital", wide: true }, { name: "email", sort: "email", wide: true }],
+    columns: [{ name: "name", sort: "name" }, { name: "specialization", wide: true }, { name: "hospital", wide: true }, { name: "email", sort: "email", wide: true }],
     fields: [
       ...person,
       { name: "specialization", type: "specialization" },
@@ -71,7 +71,7 @@ export const tables: Record<Kind, Table> = {
   },
   staff: {
     person: true,
-    columns: [{ name: "name", sort: "name" }, { name: "position" }, { name: "phone", wide: true }, { name: "email", sort: "email", wide: true }],
+    columns: [{ name: "name", sort: "name" }, { name: "position", wide: true }, { name: "phone", wide: true }, { name: "email", sort: "email", wide: true }],
     fields: [...person, { name: "position" }, { name: "salary", type: "number" }],
   },
   specialization: {

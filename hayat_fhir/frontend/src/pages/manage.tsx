@@ -140,6 +140,7 @@ function Entry({ kind, row, start }: { kind: Kind; row: Row; start: EntriesProps
   const { columns, person } = tables[kind];
   const Access = row.disabled ? RotateCcw : Ban;
   const name = row.name || t("unnamed");
+  const shown = (column: { name: string; date?: boolean } | undefined) => (column?.date ? format.date(row.cells[column.name]) : row.cells[column?.name ?? ""]);
   return (
     <tr className="hover:bg-sunken">
       {columns.map(({ name: column, wide, date }, index) => (
@@ -147,26 +148,29 @@ function Entry({ kind, row, start }: { kind: Kind; row: Row; start: EntriesProps
           {index === 0 ? (
             <span className="flex items-center gap-3">
               {person && <Avatar name={name} size="size-9" photo={row.photo} />}
-              <bdi className={row.disabled ? "text-muted" : undefined}>{name}</bdi>
+              <span className={row.disabled ? "text-muted" : undefined}>
+                <bdi>{name}</bdi>
+                {person && <bdi className="block text-xs font-normal text-muted md:hidden">{shown(columns[1])}</bdi>}
+              </span>
               {row.disabled && <Badge tone="warn">{t("manage.disabled")}</Badge>}
             </span>
           ) : (
-            <bdi>{(date ? format.date(row.cells[column]) : row.cells[column]) ?? ""}</bdi>
+            <bdi>{shown({ name: column, date })}</bdi>
           )}
         </td>
       ))}
-      <td className="px-3 py-2">
+      <td className="py-2 pe-2 sm:px-3">
         <span className="flex justify-end">
-          <Button kind="quiet" className="px-2.5" aria-label={t("manage.edit", { name })} title={t("manage.change")} onClick={() => start("edit", row)}>
+          <Button kind="quiet" className="px-2 sm:px-2.5" aria-label={t("manage.edit", { name })} title={t("manage.change")} onClick={() => start("edit", row)}>
             <PencilLine className="size-4" aria-hidden />
           </Button>
           {person && row.id !== me && (
-            <Button kind="quiet" className="px-2.5" aria-label={t(row.disabled ? "partners.enableOf" : "partners.disableOf", { name })} title={t(row.disabled ? "partners.enable" : "partners.disable")} onClick={() => start("access", row)}>
+            <Button kind="quiet" className="px-2 sm:px-2.5" aria-label={t(row.disabled ? "partners.enableOf" : "partners.disableOf", { name })} title={t(row.disabled ? "partners.enable" : "partners.disable")} onClick={() => start("access", row)}>
               <Access className="size-4" aria-hidden />
             </Button>
           )}
           {row.id !== me && (
-            <Button kind="quiet" className="px-2.5" aria-label={t("manage.remove", { name })} title={t("manage.removeYes")} onClick={() => start("remove", row)}>
+            <Button kind="quiet" className="px-2 sm:px-2.5" aria-label={t("manage.remove", { name })} title={t("manage.removeYes")} onClick={() => start("remove", row)}>
               <Trash2 className="size-4" aria-hidden />
             </Button>
           )}

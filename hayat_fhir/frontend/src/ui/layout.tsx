@@ -147,7 +147,7 @@ export function Layout() {
             </button>
           </div>
         </header>
-        <main id="main" tabIndex={-1} className="mx-auto w-full max-w-6xl px-4 py-7 outline-none sm:px-8">
+        <main id="main" tabIndex={-1} className="mx-auto w-full max-w-6xl has-data-wide:max-w-[120rem] px-4 py-7 outline-none sm:px-8">
           <Suspense fallback={<Skeleton />}>
             <Outlet />
             <Incoming />

@@ -22,6 +22,8 @@ interface Entry {
   text: string;
   origin: Origin | undefined;
   draft: boolean;
+  /** What it is called where it has no title. */
+  untitled: string;
   detail: string;
 }
 
@@ -45,9 +47,9 @@ async function history(patient: string, signal: AbortSignal): Promise<Entry[]> {
     searchAll<ImagingStudy>("ImagingStudy", { patient, _count: AT_ONCE }, signal),
     searchAll<Encounter>("Encounter", { patient, _count: AT_ONCE }, signal),
   ]);
-  const entry = (kind: Kind, resource: DiagnosticReport | ImagingStudy | Encounter, rest: Pick<Entry, "date" | "title" | "text" | "detail" | "draft">): Entry => {
+  const entry = (kind: Kind, resource: DiagnosticReport | ImagingStudy | Encounter, rest: Pick<Entry, "date" | "title" | "text" | "detail" | "draft"> & { untitled?: string }): Entry => {
     const reference = `${resource.resourceType}/${resource.id ?? ""}`;
-    return { kind, id: resource.id ?? "", reference, origin: known.get(reference), ...rest };
+    return { kind, id: resource.id ?? "", reference, origin: known.get(reference), untitled: `timeline.${kind}`, ...rest };
   };
   const all = [
     ...reports.map((one) =>
@@ -72,6 +74,7 @@ async function history(patient: string, signal: AbortSignal): Promise<Entry[]> {
       entry("encounter", one, {
         date: one.period?.start ?? "",
         title: conceptText(one.type?.[0]) || conceptText(one.reasonCode?.[0]),
+        ...(one.class.code === "VR" && { untitled: "call.title" }),
         text: "",
         draft: false,
         detail: one.participant?.map((who) => who.individual?.display ?? "").filter(Boolean).join(", ") ?? "",
@@ -155,7 +158,7 @@ const TimelineEntry = memo(function TimelineEntry({ entry, date }: { entry: Entr
   const { t } = useTranslation();
   const { icon: Icon, tone } = looks[entry.kind];
   const target = entry.kind === "report" ? `/app/reports/${entry.id}` : entry.kind === "study" ? `/app/studies/${entry.id}` : `/app/consultations/${entry.id}`;
-  const title = entry.title || t(`timeline.${entry.kind}`);
+  const title = entry.title || t(entry.untitled);
   return (
     <li className="relative">
       <span className={clsx("absolute -start-[2.375rem] top-4 hidden size-8 place-items-center rounded-full ring-4 ring-canvas sm:-start-[2.8rem] sm:grid", tone)} aria-hidden>

@@ -135,36 +135,46 @@ export function Pane({ stack, person, selected, select, label, opened, scrolled 
   );
 }
 
+/** Parts of a line, each in the direction of its own letters. */
+function Parts({ parts }: { parts: (string | false | undefined)[] }) {
+  return parts.filter(Boolean).map((part, number) => (
+    <span key={number}>
+      {number > 0 && " · "}
+      <bdi>{part}</bdi>
+    </span>
+  ));
+}
+
 function Corners({ stack, person, shown, range }: { stack: Stack; person: Person; shown: Shown; range: Types.VOIRange | undefined }) {
   const { t } = useTranslation();
   const format = useFormat();
   const corner = "pointer-events-none absolute max-w-[48%] text-xs leading-snug text-[#e6f2ef] [text-shadow:0_0_3px_#000,0_0_2px_#000]";
   const { rows, columns, thickness, location, patientId } = shown.details ?? {};
-  const born = [patientId, format.date(person.birthDate), person.gender && t(`gender.${person.gender}`)].filter(Boolean);
+  const born = [patientId, format.date(person.birthDate), person.gender && t(`gender.${person.gender}`)];
   return (
     <>
       <div className={clsx(corner, "start-3 top-3")}>
         <p className="font-semibold"><bdi>{person.name}</bdi></p>
-        <p className="max-sm:hidden"><bdi>{born.join(" · ")}</bdi></p>
+        <p className="max-sm:hidden"><Parts parts={born} /></p>
         <p><bdi>{stack.title}</bdi></p>
         <p><bdi>{format.date(stack.date)}</bdi></p>
         {stack.source && <p><bdi>{stack.source}</bdi></p>}
       </div>
       <div className={clsx(corner, "end-3 top-3 text-end")}>
         <p><bdi>{stack.label}</bdi></p>
-        <p>{[stack.modality, stack.number !== undefined && t("viewer.seriesNumber", { number: stack.number })].filter(Boolean).join(" · ")}</p>
+        <p><Parts parts={[stack.modality, stack.number !== undefined && t("viewer.seriesNumber", { number: stack.number })]} /></p>
         {rows !== undefined && <p className="tabular-nums max-sm:hidden">{`${String(columns)} × ${String(rows)}`}</p>}
       </div>
       <div className={clsx(corner, "start-3 bottom-3 tabular-nums")}>
         {(thickness !== undefined || location !== undefined) && (
           <p className="max-sm:hidden">
-            {[thickness !== undefined && t("viewer.thickness", { size: format.decimal(thickness) }), location !== undefined && t("viewer.location", { place: format.decimal(location) })].filter(Boolean).join(" · ")}
+            <Parts parts={[thickness !== undefined && t("viewer.thickness", { size: format.decimal(thickness) }), location !== undefined && t("viewer.location", { place: format.decimal(location) })]} />
           </p>
         )}
         <p aria-live="polite" className="tabular-nums">{t("viewer.image", { number: shown.index + 1, count: stack.images.length })}</p>
       </div>
       <div className={clsx(corner, "end-3 bottom-3 text-end tabular-nums")}>
-        <p className="max-sm:hidden">{t("viewer.magnified", { share: format.percent(shown.zoom) })}</p>
+        <p className="max-sm:hidden"><bdi>{t("viewer.magnified", { share: format.percent(shown.zoom) })}</bdi></p>
         {range && (
           <p>
             W {Math.round(range.upper - range.lower)} · L {Math.round((range.upper + range.lower) / 2)}

@@ -57,7 +57,7 @@ function StudyView({ study, patient, stacks }: Images) {
       {stacks.length === 0 ? (
         <Empty title={t("viewer.none")} icon={<ImageOff className="size-6" />} />
       ) : (
-        <div className="grid grid-cols-[minmax(0,1fr)] gap-4 lg:grid-cols-[14rem_minmax(0,1fr)]">
+        <div data-wide className="grid grid-cols-[minmax(0,1fr)] gap-4 lg:grid-cols-[14rem_minmax(0,1fr)]">
           <SeriesList stacks={stacks} shown={shown} selected={shown[pane]} show={(key) => setShown(shown.map((one, index) => (index === pane ? key : one)))} />
           <Suspense fallback={<Skeleton rows={4} />}>
             <Panes stacks={drawn} person={{ name, birthDate: patient.birthDate, gender: patient.gender }} active={pane} activate={setPane} />
