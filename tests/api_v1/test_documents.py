@@ -218,6 +218,7 @@ def test_a_report_of_fhir_is_a_record(doctor: Person, patient: Person) -> None:
         "doctor": {"_id": "", "id": "", "name": "Imaging department", "photo": record["doctor"]["photo"]},
         "patient": {"_id": patient.id, "id": patient.id, "name": record["patient"]["name"]},
         "date": "2026-01-03T08:00:00.500Z",
+        "status": "signed",
         "history": "",
         "treatment": "",
         "peDiagnosis": "CT Chest",
