@@ -9,8 +9,6 @@ const others = Object.entries(files).flatMap(([path, file]) => {
   const code = /^\.\/(\w+)\.ts$/.exec(path)?.[1];
   return code && code !== "en" ? [[code, file.default as Record<string, string>] as const] : [];
 });
-/** Languages that may lack texts for a while: English stands in for them. */
-const incomplete = new Set(["fr"]);
 const PLURAL = /_(zero|one|two|few|many|other)$/;
 const stem = (key: string) => key.replace(PLURAL, "");
 const stems = (texts: Record<string, string>) => [...new Set(Object.keys(texts).map(stem))].sort();
@@ -21,16 +19,15 @@ test("the chooser offers every language that has a file, and no other", () => {
   expect(Object.keys(languages).sort()).toEqual(["en", ...others.map(([code]) => code)].sort());
 });
 
-test.for(others)("%s has every text of English, and none that English has not", ([code, texts]) => {
+test.for(others)("%s has every text of English, and none that English has not", ([, texts]) => {
   const [known, have] = [stems(en), stems(texts)];
   const missing = known.filter((key) => !have.includes(key));
-  if (incomplete.has(code) && missing.length) console.warn(`${code} lacks ${missing.join(", ")}`);
-  expect({ missing: incomplete.has(code) ? [] : missing, needless: have.filter((key) => !known.includes(key)) }).toEqual({ missing: [], needless: [] });
+  expect({ missing, needless: have.filter((key) => !known.includes(key)) }).toEqual({ missing: [], needless: [] });
 });
 
 test.for(others)("%s has the plural forms of its language", ([code, texts]) => {
   const forms = new Intl.PluralRules(code).resolvedOptions().pluralCategories;
-  const wanted = [...counted].filter((key) => !incomplete.has(code) || stems(texts).includes(key)).flatMap((key) => forms.map((form) => `${key}_${form}`)).sort();
+  const wanted = [...counted].flatMap((key) => forms.map((form) => `${key}_${form}`)).sort();
   expect(Object.keys(texts).filter((key) => PLURAL.test(key)).sort()).toEqual(wanted);
 });
 
