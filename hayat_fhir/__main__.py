@@ -154,10 +154,10 @@ def keys_rotate(
 def check() -> None:
     """Check the settings, definitions and mappings."""
     from hayat_fhir import definitions
-    from hayat_fhir.app import check_definitions
+    from hayat_fhir.mapping_files import compiled_mappings
 
     settings()
-    check_definitions(definitions.load())
+    compiled_mappings(definitions.load())
     typer.echo("settings, definitions and mappings are sound")
 
 

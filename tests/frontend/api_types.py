@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from hayat_fhir.api_v1.openapi import description
-from hayat_fhir.app import check_definitions
 from hayat_fhir.definitions import load
 from hayat_fhir.frontend.build import write_types
+from hayat_fhir.mapping_files import compiled_mappings
 
 CHECKED_IN = Path(__file__).parents[2] / "hayat_fhir" / "frontend" / "src" / "api-v1.ts"
 """Where the frontend has them."""
@@ -20,7 +20,7 @@ def generate() -> str:
     """The types of the routes as they are now; neither the site's address nor its version is in them."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "openapi.json"), Path(folder, "api-v1.ts")
-        source.write_text(json.dumps(_answered(description(check_definitions(load()).documents, "", "1"))))
+        source.write_text(json.dumps(_answered(description(compiled_mappings(load()).documents, "", "1"))))
         write_types(source, target)
         return target.read_text(encoding="utf-8")
 

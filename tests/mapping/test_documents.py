@@ -15,16 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hayat_fhir import definitions
-from hayat_fhir.app import check_definitions
 from hayat_fhir.errors import ConfigurationError, Conflict
 from hayat_fhir.fhir.validation import Validator
 from hayat_fhir.mapping.checking import checked
 from hayat_fhir.mapping.document import PLACEHOLDER, DocumentMapping
 from hayat_fhir.mapping.document_file import compiled_document
+from hayat_fhir.mapping_files import compiled_mappings
 
 _FOLDER = Path(__file__).parents[2] / "mappings" / "api-v1"
 _LOADED = definitions.load()
-DOCUMENTS = check_definitions(_LOADED).documents
+DOCUMENTS = compiled_mappings(_LOADED).documents
 EXAMPLES = [json.loads(path.read_text()) for path in sorted((_FOLDER / "examples").glob("*.json"))]
 _VALIDATOR = Validator(_LOADED.elements, _LOADED.bindings, _LOADED.resource_types)
 _CODES = {name.removeprefix("codes/"): table for name, table in _LOADED.mappings.items() if name.startswith("codes/")}
@@ -284,7 +284,7 @@ def test_an_element_must_be_there(part: str, path: str, place: str) -> None:
     mappings = copy.deepcopy(_LOADED.mappings)
     mappings["api-v1/patient"]["field"][0] = {"name": "name", "part": part, "path": path}
     with pytest.raises(ConfigurationError, match=r"mappings/api-v1/patient\.toml: ") as caught:
-        check_definitions(replace(_LOADED, mappings=mappings))
+        compiled_mappings(replace(_LOADED, mappings=mappings))
     assert place in str(caught.value)
 
 
@@ -307,7 +307,7 @@ def test_a_row_of_codes_has_its_form(row: object, place: str) -> None:
     mappings = copy.deepcopy(_LOADED.mappings)
     mappings["codes/legacy_gender"]["Male"] = row
     with pytest.raises(ConfigurationError) as caught:
-        check_definitions(replace(_LOADED, mappings=mappings))
+        compiled_mappings(replace(_LOADED, mappings=mappings))
     assert str(caught.value).startswith(f"mappings/codes/legacy_gender.toml: {place}")
 
 
@@ -316,7 +316,7 @@ def test_a_part_is_a_resource() -> None:
     mappings = copy.deepcopy(_LOADED.mappings)
     mappings["api-v1/patient"]["parts"]["patient"]["type"] = "Pateint"
     with pytest.raises(ConfigurationError, match=r"mappings/api-v1/patient\.toml: parts\.patient\.type"):
-        check_definitions(replace(_LOADED, mappings=mappings))
+        compiled_mappings(replace(_LOADED, mappings=mappings))
 
 
 def test_a_search_parameter_must_be_there() -> None:
@@ -324,4 +324,4 @@ def test_a_search_parameter_must_be_there() -> None:
     mappings = copy.deepcopy(_LOADED.mappings)
     mappings["api-v1/patient"]["field"][0]["search"] = "nothing"
     with pytest.raises(ConfigurationError, match=r"mappings/api-v1/patient\.toml: field name: search"):
-        check_definitions(replace(_LOADED, mappings=mappings))
+        compiled_mappings(replace(_LOADED, mappings=mappings))

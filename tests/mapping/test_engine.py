@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hayat_fhir import definitions
-from hayat_fhir.app import check_definitions
 from hayat_fhir.errors import ConfigurationError
 from hayat_fhir.mapping.engine import compiled
 from hayat_fhir.mapping.transforms import TRANSFORMS, Context, date_time
+from hayat_fhir.mapping_files import compiled_mappings
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "mappings" / "dicom" / "examples").glob("*.json"))
-MAPPERS = check_definitions(definitions.load()).tables
+MAPPERS = compiled_mappings(definitions.load()).tables
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
