@@ -32,6 +32,8 @@ _MEMORY = Target(300, "ours", at_least=False)
 _GROWTH = Target(64, "ours", at_least=False)
 _FRAMES = 400
 _SAMPLE_SECONDS = 0.01
+_SETTLING = 4.0
+"""Seconds after a push to Hayat until its studies are projected: the next side is not to bear that."""
 _PATIENCE = 300.0
 
 
@@ -104,6 +106,8 @@ def _compare(run: Run, load: _Load, peers: _Peers, associations: int, memory: li
             size = sum(write_series(one, load.instances // associations, padded=load.padded) for one in series)
         rates[side].append(load.instances / _push(*peers.addresses[side], series))
         memory.append(max(_resident(peers.site)))
+        if side == "Hayat":
+            time.sleep(_SETTLING)
         if len({len(values) for values in rates.values()}) == 1:
             series = []
     note = f"{load.instances} instances of {size / load.instances / 1e6:.2f} MB each, storescu, TCP_NODELAY=1"
