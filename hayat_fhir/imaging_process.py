@@ -169,6 +169,9 @@ def _tasks(character_set: str) -> dict[str, Callable[..., list[bytes]]]:
     def decoded(path: str, numbers: list[int]) -> list[bytes]:
         return rendering.decoded_frames(opened(path), numbers)
 
+    def encoded(path: str, numbers: list[int], syntax: str) -> list[bytes]:
+        return rendering.encoded_frames(opened(path), numbers, syntax)
+
     def picture(path: str, number: int | None, how: dict[str, Any]) -> list[bytes]:
         one = opened(path)
         asked: dict[str, Any] = {
@@ -185,6 +188,7 @@ def _tasks(character_set: str) -> dict[str, Callable[..., list[bytes]]]:
         "bulk": bulk,
         "stored": stored,
         "decoded": decoded,
+        "encoded": encoded,
         "rendered": picture,
     }
 

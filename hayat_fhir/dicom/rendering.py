@@ -15,8 +15,9 @@ from PIL import Image, ImageDraw
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.pixels.encoders.base import get_encoder
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
-from pydicom.pixels.utils import pixel_array
+from pydicom.pixels.utils import as_pixel_options, pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from hayat_fhir.dicom.object_file import ObjectFile, stored_frames
@@ -82,6 +83,28 @@ def transcoded(one: ObjectFile, syntax: str = ExplicitVRLittleEndian) -> bytes:
         except Exception as error:  # codecs raise whatever a stranger's bytes make them
             raise NotAcceptable("the object cannot be transcoded") from error
     return out.getvalue()
+
+
+def encoded_frames(one: ObjectFile, numbers: list[int], syntax: str) -> list[bytes]:
+    """These frames, counted from 1, encoded in one of ``LOSSLESS``; colours as RGB where they were compressed.
+
+    Raises:
+        NotFound: There is no such frame.
+        NotAcceptable: They cannot be decoded, or not be encoded so.
+    """
+    given: dict[str, Any] = {"number_of_frames": 1, "planar_configuration": 0}
+    if one.compressed and one.header.get("SamplesPerPixel") == 3:
+        given["photometric_interpretation"] = "RGB"
+    found = []
+    for number in numbers:
+        values = _values(one, number)
+        try:
+            found.append(get_encoder(UID(syntax)).encode(values, **as_pixel_options(one.header, **given)))
+        except MemoryError:
+            raise
+        except Exception as error:  # codecs raise whatever a stranger's bytes make them
+            raise NotAcceptable("the frame cannot be encoded so") from error
+    return found
 
 
 def rendered(one: ObjectFile, number: int, how: Rendering) -> bytes:

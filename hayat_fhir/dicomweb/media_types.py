@@ -17,7 +17,7 @@ OCTETS = "application/octet-stream"
 MULTIPART = "multipart/related"
 EXPLICIT = "1.2.840.10008.1.2.1"
 ENCODED = frozenset({EXPLICIT, *(f"1.2.840.10008.1.2.{ending}" for ending in ("4.80", "4.90", "5"))})
-"""Transfer syntaxes in which objects are made on demand: JPEG-LS, JPEG 2000 and RLE without loss."""
+"""Transfer syntaxes in which objects and frames are made on demand: JPEG-LS, JPEG 2000 and RLE without loss."""
 NATIVE = frozenset({"1.2.840.10008.1.2", EXPLICIT})
 """Transfer syntaxes in which pixels stand as EXPLICIT has them."""
 COMPRESSED: Mapping[str, str] = MappingProxyType(

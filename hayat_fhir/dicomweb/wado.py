@@ -79,7 +79,7 @@ class Wado:
         return Response(b"[" + b",".join(found) + b"]", media_type=media)
 
     async def frames(self, request: Request) -> Response:
-        """Frames of an image, as they are stored or decoded, as the client accepts."""
+        """Frames of an image, as they are stored, decoded, or encoded anew without loss, as the client accepts."""
         wanted = media_types.ranges(request.headers.get("accept", "*/*"))
         numbers = frame_numbers(request.path_params["frames"])
         (image,) = await self._images(request)
@@ -92,7 +92,7 @@ class Wado:
                 parts = [Part(media, frame, len(frame), f"{self._url(image)}/frames/{number}")
                          for number, frame in zip(numbers, frames, strict=True)]  # fmt: skip
                 return await (held(parts[0]) if alone else gathered(parts, media.partition(";")[0]))
-        raise NotAcceptable("frames are served as they are stored, or as application/octet-stream")
+        raise NotAcceptable("frames are served as stored, as application/octet-stream, or encoded without loss")
 
     async def bulk_data(self, request: Request) -> Response:
         """One large value of the header, or all pixels."""
@@ -151,6 +151,10 @@ class Wado:
         named = (one.part if one.multipart else one.media) not in {"*/*", ""}
         if media is not None and named and one.takes(media, syntax):
             return f"{media}; transfer-syntax={syntax}", await self._stored(image, numbers)
+        for other in ENCODED - {EXPLICIT, syntax}:
+            if named and one.takes(media := COMPRESSED[other], other):
+                encoded = await self._processes.run("encoded", path, numbers=numbers, syntax=other)
+                return f"{media}; transfer-syntax={other}", encoded
         if not (one.anything or one.multipart or one.media in {OCTETS, "application/*"}):
             return None
         if one.syntax == "*" and one.takes(OCTETS, syntax):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from copy import deepcopy
 
 import httpx
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
+from pydicom.uid import UID
 
 from .conftest import FRAMES, Archive
 
@@ -117,6 +120,30 @@ def test_frames_as_they_are_stored(archive: Archive) -> None:
             assert [content for _, content in again] == [content for _, content in found]
         single = http.get(archive.path("CT0") + "/frames/1", headers={"Accept": "application/octet-stream"})
         assert single.content == archive.images["CT0"].PixelData
+
+
+@pytest.mark.parametrize(
+    ("media", "syntax"),
+    [
+        ("image/jls", "1.2.840.10008.1.2.4.80"),
+        ("image/jp2", "1.2.840.10008.1.2.4.90"),
+        ("image/dicom-rle", "1.2.840.10008.1.2.5"),
+    ],
+)
+def test_frames_are_encoded_anew_where_asked(archive: Archive, media: str, syntax: str) -> None:
+    """Whatever a frame is stored in, a client gets it in the encoding that it reads, without loss."""
+    values = pixel_array(archive.images["native"])
+    wanted = f'multipart/related; type="{media}"; transfer-syntax={syntax}'
+    with archive.http() as http:
+        for name in FRAMES:
+            found = parts(http.get(archive.path(name) + "/frames/3,1", headers={"Accept": wanted}))
+            assert [kind for kind, _ in found] == [f"{media}; transfer-syntax={syntax}"] * 2
+            for (_, content), expected in zip(found, (values[2], values[0]), strict=True):
+                one = deepcopy(archive.images["native"])
+                one.NumberOfFrames, one.PixelData = 1, encapsulate([content])
+                one["PixelData"].is_undefined_length = True
+                one.file_meta.TransferSyntaxUID = UID(syntax)
+                assert (one.pixel_array == expected).all(), name
 
 
 @pytest.mark.parametrize(
