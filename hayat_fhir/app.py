@@ -42,6 +42,7 @@ from hayat_fhir.services.drafting import Drafting
 from hayat_fhir.services.emergency import Emergencies
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
+from hayat_fhir.services.fetching import Fetching
 from hayat_fhir.services.front_desk import FrontDesk
 from hayat_fhir.services.imaging_query import ImagingQuery
 from hayat_fhir.services.imaging_visibility import ImagingVisibility
@@ -124,6 +125,7 @@ class Site:
     everything: Everything
     histories: TypeHistories
     exchange: Exchange
+    fetching: Fetching
     sharing: Sharing
     emergencies: Emergencies
     projection: Projection
@@ -332,6 +334,7 @@ def _built(
             fhir=client,
             imaging=ImageDelivery(database, instances, blobs, settings.ae_title),
         ),
+        fetching=Fetching(resources, policy, auditing, partners, consents, client),
         projection=imaging.projection,
         quarantine=imaging.quarantine,
         binding=binding,

@@ -57,6 +57,7 @@ def web_application(site: Site) -> Application:
         everything=site.everything,
         histories=site.histories,
         exchange=site.exchange,
+        fetching=site.fetching,
         sharing=site.sharing,
         emergencies=site.emergencies,
         quarantine=site.quarantine,

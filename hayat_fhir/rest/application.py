@@ -23,6 +23,7 @@ from hayat_fhir.fhir.subset import Subsets
 from hayat_fhir.rest.capability import statement
 from hayat_fhir.rest.dispatcher import Dispatcher
 from hayat_fhir.rest.emergency import BreakGlass
+from hayat_fhir.rest.fetching import PatientFetch
 from hayat_fhir.rest.guard import REQUEST_ID, Guard
 from hayat_fhir.rest.health import Health, ReadFigures, Ready
 from hayat_fhir.rest.histories import Histories
@@ -53,6 +54,7 @@ from hayat_fhir.services.consents import Sharing
 from hayat_fhir.services.emergency import Emergencies
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.exchange import Exchange
+from hayat_fhir.services.fetching import Fetching
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.origins import Origins
 from hayat_fhir.services.outbox import StaffOutbox
@@ -80,6 +82,7 @@ class Services:
     everything: Everything
     histories: TypeHistories
     exchange: Exchange
+    fetching: Fetching
     sharing: Sharing
     emergencies: Emergencies
     quarantine: Quarantine
@@ -210,6 +213,7 @@ def routes(services: Services, site: Site, base_url: str) -> list[Route]:
         ),
         Route("Patient/{id}/$origins", {"GET": Action("$origins", PatientOrigins(services.origins).origins)}),
         Route("Patient/{id}/$sharing", {"GET": Action("$sharing", PatientSharing(services.sharing).state)}),
+        Route("Patient/{id}/$fetch", {"POST": Action("$fetch", PatientFetch(services.fetching).start)}),
         Route("Patient/{id}/$share", {"GET": Action("$share", share.state), "POST": Action("$share", share.start)}),
     ]
     return [*_public(table, site, base_url), *table]

@@ -54,16 +54,20 @@ class PatientShare:
         self._base_url = base_url
 
     async def start(self, request: Request) -> Answer:
-        """POST with the partner's id as ``with``: 202, and a Task that tells the state of the delivery."""
+        """POST with the partner's id as ``with``: 202, and a Task that tells the state of the delivery.
+
+        A partner need not name itself.
+        """
         id = request.names["id"]
-        partner = _single(await operation_parameters(request), "with").removeprefix("Organization/")
+        pairs, itself = await operation_parameters(request), request.caller.source
+        partner = single(pairs, "with").removeprefix("Organization/") if pairs or itself is None else itself
         job = await self._exchange.share(request.caller, id, partner)
         location = f"{self._base_url}/Patient/{id}/$share?job={job.id}"
         return request.answer(202, task(job), [(b"content-location", location.encode())])
 
     async def state(self, request: Request) -> Answer:
         """GET with ``job``: the Task as it is now."""
-        job = await self._exchange.job(request.caller, request.names["id"], _single(request.parameters, "job"))
+        job = await self._exchange.job(request.caller, request.names["id"], single(request.parameters, "job"))
         return request.answer(200, task(job))
 
 
@@ -87,8 +91,12 @@ def task(job: Job) -> dict[str, Any]:
     return shown
 
 
-def _single(pairs: Pairs, name: str) -> str:
-    """The one parameter of an operation."""
+def single(pairs: Pairs, name: str) -> str:
+    """The one parameter of an operation.
+
+    Raises:
+        InvalidRequest: It is missing, repeated, or another one is there.
+    """
     if [found for found, _ in pairs] != [name] or not pairs[0][1]:
         raise InvalidRequest(f"the one parameter of this operation is {name}", code="required")
     return pairs[0][1]

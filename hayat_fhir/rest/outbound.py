@@ -12,15 +12,18 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
-from hayat_fhir.errors import InvalidRequest, Refusal, Unavailable, Unprocessable
+from hayat_fhir.errors import InvalidRequest, NotFound, Refusal, Unavailable, Unprocessable
 from hayat_fhir.fhir.json import parse, serialize
+from hayat_fhir.search.escaping import escaped
 from hayat_fhir.store.partners import Partner
 
 _FHIR_JSON = "application/fhir+json"
+_FORM = "application/x-www-form-urlencoded"
+_ID = re.compile(r"(?!\.+$)[A-Za-z0-9.\-]{1,64}")
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _SCOPE = "system/*.cruds"
 _JWKS_BYTES = 64 * 1024
@@ -59,18 +62,55 @@ class PartnerClient:
             Unavailable: The partner cannot be reached or asks to come back later: try again.
             Unprocessable: The partner refused the Bundle; the issue carries its HTTP status only.
         """
+        response = await self._post(partner, "", _ANSWER_BYTES, _FHIR_JSON, serialize(bundle))
+        _check_status(response)
+        return parse(response.content, limit=_ANSWER_BYTES)
+
+    async def patient(self, partner: Partner, system: str, value: str) -> str | None:
+        """The id at the partner's of the one patient with this identifier; None where there is none, or several.
+
+        It is searched for by POST: identifiers of patients do not belong into the URLs that servers log.
+
+        Raises:
+            Unavailable: The partner cannot be reached or asks to come back later.
+            Unprocessable: It refuses, or its answer is no search result.
+        """
+        form = urlencode({"identifier": f"{escaped(system)}|{escaped(value)}", "_count": "2"}).encode()
+        response = await self._post(partner, "/Patient/_search", _STATEMENT_BYTES, _FORM, form)
+        _check_status(response)
+        found = [one for one in _resources(response.content) if _has_identifier(one, system, value)]
+        ids = {str(one.get("id")) for one in found}
+        id = ids.pop() if len(ids) == 1 else ""
+        return id if _ID.fullmatch(id) else None
+
+    async def ask(self, partner: Partner, patient: str) -> None:
+        """Ask the partner for its share of a patient, by the id there; it comes later, by its own way.
+
+        Raises:
+            NotFound: The partner has not shared this patient with this site, or not any more.
+            Unavailable: The partner cannot be reached or asks to come back later.
+            Unprocessable: It does not offer to be asked.
+        """
+        response = await self._post(partner, f"/Patient/{patient}/$share", _STATEMENT_BYTES, _FHIR_JSON, b"")
+        if response.status_code in {httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND, httpx.codes.GONE}:
+            raise NotFound("the partner has not shared the patient with this hospital")
+        if response.status_code in {httpx.codes.METHOD_NOT_ALLOWED, httpx.codes.NOT_IMPLEMENTED}:
+            raise Unprocessable("the partner's server cannot be asked for what is new", code="not-supported")
+        _check_status(response)
+
+    async def _post(self, partner: Partner, path: str, limit: int, media: str, body: bytes) -> httpx.Response:
+        """One POST below the partner's FHIR base, signed in; a token that it does not accept is forgotten."""
         url = _checked(partner.fhir_url)
         headers = {
             "Authorization": f"Bearer {await self._token(partner, url)}",
-            "Content-Type": _FHIR_JSON,
+            "Content-Type": media,
             "Accept": _FHIR_JSON,
         }
-        response = await self._send("POST", url, _ANSWER_BYTES, content=serialize(bundle), headers=headers)
+        response = await self._send("POST", f"{url}{path}", limit, content=body, headers=headers)
         if response.status_code == httpx.codes.UNAUTHORIZED:
             self._tokens.pop(partner.id, None)
             raise Unavailable("the partner did not accept the access token", code="login")
-        _check_status(response)
-        return parse(response.content, limit=_ANSWER_BYTES)
+        return response
 
     async def metadata(self, partner: Partner) -> str:
         """The FHIR version that the partner's CapabilityStatement names, asked for within 10 seconds.
@@ -115,7 +155,7 @@ class PartnerClient:
             return known.value
         discovered = await self._send("GET", f"{fhir_url}/.well-known/smart-configuration", _JWKS_BYTES)
         _check_status(discovered)
-        endpoint = _checked(parse(discovered.content).get("token_endpoint"))
+        endpoint = _checked(_answered(discovered.content).get("token_endpoint"))
         form = {
             "grant_type": "client_credentials",
             "client_assertion_type": _ASSERTION_TYPE,
@@ -124,9 +164,11 @@ class PartnerClient:
         }
         response = await self._send("POST", endpoint, _JWKS_BYTES, data=form)
         _check_status(response)
-        answer = parse(response.content)
-        lifetime = float(answer.get("expires_in", 60))
-        token = _Token(str(answer["access_token"]), time.monotonic() + lifetime)
+        answer = _answered(response.content)
+        try:
+            token = _Token(str(answer["access_token"]), time.monotonic() + float(answer.get("expires_in", 60)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unprocessable("the partner's token endpoint does not answer as one") from error
         self._tokens[partner.id] = token
         return token.value
 
@@ -152,6 +194,34 @@ class PartnerClient:
             raise Unavailable("the partner cannot be reached") from error
         except httpx.InvalidURL as error:
             raise Unprocessable("the partner's registered URL is not valid") from error
+
+
+def _answered(content: bytes) -> dict[str, Any]:
+    """The JSON object of an answer.
+
+    Raises:
+        Unprocessable: It is none: the partner's fault, not that of whoever asks here.
+    """
+    try:
+        return parse(content, limit=_STATEMENT_BYTES)
+    except Refusal as refusal:
+        raise Unprocessable("the partner's answer cannot be read") from refusal
+
+
+def _resources(content: bytes) -> list[dict[str, Any]]:
+    """The resources of a search result."""
+    entries = _answered(content).get("entry", [])
+    found = [entry.get("resource") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [one for one in found if isinstance(one, dict)]
+
+
+def _has_identifier(resource: dict[str, Any], system: str, value: str) -> bool:
+    """Whether it is a Patient with this identifier: a server may leave out what it does not understand of a search."""
+    given = resource.get("identifier")
+    return resource.get("resourceType") == "Patient" and any(
+        isinstance(one, dict) and (one.get("system"), one.get("value")) == (system, value)
+        for one in (given if isinstance(given, list) else [])
+    )
 
 
 def _kept(headers: httpx.Headers) -> dict[str, str]:

@@ -33,6 +33,11 @@ def split(text: str, separator: str) -> list[str]:
     return [unescaped(part) for part in parts(text, separator)]
 
 
+def escaped(text: str) -> str:
+    """The text with an escape before each character that has a meaning in a search value."""
+    return "".join(f"\\{character}" if character in _SPECIAL else character for character in text)
+
+
 def unescaped(text: str) -> str:
     """The text without its escapes.
 

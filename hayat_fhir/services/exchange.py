@@ -28,7 +28,7 @@ from hayat_fhir.store.partners import Partner, Partners
 from hayat_fhir.store.records import Stored
 from hayat_fhir.store.resources import Resources
 
-_SHARERS = frozenset({Role.DOCTOR, Role.PATIENT, Role.SITE})
+_SHARERS = frozenset({Role.DOCTOR, Role.PATIENT, Role.PARTNER, Role.SITE})
 _SHAREABLE = Restriction(everything=True)
 """All of a patient's history but what is labelled restricted."""
 
@@ -97,13 +97,17 @@ class Exchange:
     async def share(self, caller: Caller, patient: str, partner: str) -> Job:
         """Put the share of a patient's history with a partner into the outbox; from now on the partner sees it here.
 
+        A partner asks for what was shared with it to be sent again: that opens nothing which was not open.
+
         Raises:
             NotFound: No such patient for this caller, or no such partner.
-            Forbidden: The caller's role may not share, or the patient does not consent.
+            Forbidden: The caller's role may not share, or not with this partner, or the patient does not consent.
         """
         async with self._auditing.access(
             caller, "operation-share", f"Patient/{patient}", f"Organization/{partner}"
         ) as access:
+            if caller.role is Role.PARTNER and partner != caller.source:
+                raise Forbidden("a partner may ask for itself only")
             await self._entitled(caller, patient)
             if (found := await self._partners.by_id(partner)) is None or found.disabled:
                 raise NotFound("no such partner")
@@ -140,6 +144,8 @@ class Exchange:
         job = await self._outbox.get(id)
         if job is None or job.payload.get("patient") != patient:
             raise NotFound("no such share")
+        if caller.role is Role.PARTNER and job.payload.get("partner") != caller.source:
+            raise NotFound("no such share")
         return job
 
     async def _entitled(self, caller: Caller, patient: str) -> None:
@@ -148,6 +154,9 @@ class Exchange:
         restriction = self._policy.restriction(caller, Interaction.OPERATION, "Patient")
         stored = await self._resources.read("Patient", patient, restriction)
         if stored is None or stored.deleted:
+            raise NotFound("no such patient")
+        # a Consent alone lets a partner read, and may end before the job is due: only a share has it sent
+        if caller.role is Role.PARTNER and not await self._grants.has(caller.subject, patient):
             raise NotFound("no such patient")
 
     async def deliver(self, job: Job) -> Delivery:

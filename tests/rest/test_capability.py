@@ -49,6 +49,7 @@ async def test_the_statement_says_what_was_promised(
     assert {operation["name"] for operation in rows["Patient"]["operation"]} == {
         "break-glass",
         "everything",
+        "fetch",
         "origins",
         "share",
         "sharing",

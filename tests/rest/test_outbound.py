@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+import uvicorn
 from joserfc.jwk import ECKey
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
-from hayat_fhir.errors import InvalidRequest, Refusal, Unavailable, Unprocessable
+from hayat_fhir.errors import InvalidRequest, NotFound, Refusal, Unavailable, Unprocessable
 from hayat_fhir.rest.outbound import PartnerClient
+from hayat_fhir.store.partners import Partner
 
 Answering = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
@@ -133,3 +140,103 @@ async def test_a_key_set_says_how_long_it_may_be_kept(
     headers = [f"Cache-Control: {header}"] if header else []
     async with _server(_answer(json.dumps(_keys()).encode(), "200 OK", *headers)) as (url, _):
         assert (await client.jwks(url))[1] == seconds
+
+
+@asynccontextmanager
+async def _partner(**answers: tuple[int, object]) -> AsyncIterator[tuple[Partner, list[str]]]:
+    """A partner that answers by the last segment of the path, as told or as usual; and what it has been asked."""
+    asked: list[str] = []
+
+    async def answer(request: Request) -> Response:
+        last = request.url.path.rpartition("/")[2].strip("$_")
+        asked.append(f"{request.method} {request.url.path} {(await request.body()).decode()}".strip())
+        usual = {
+            "smart-configuration": (200, {"token_endpoint": f"{base}/token"}),
+            "token": (200, {"access_token": "t", "expires_in": 300}),
+        }
+        status, content = (usual | answers)[last]
+        return JSONResponse(content, status)
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    base = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    application = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+    server = uvicorn.Server(uvicorn.Config(application, log_config=None, access_log=False))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield Partner("p", "Partner", "p", fhir_url=f"{base}/fhir"), asked
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def _bundle(*patients: tuple[str, str]) -> dict[str, Any]:
+    return {
+        "resourceType": "Bundle",
+        "entry": [
+            {"resource": {"resourceType": "Patient", "id": id, "identifier": [{"system": "urn:s", "value": value}]}}
+            for id, value in patients
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("bundle", "id"),
+    [
+        (_bundle(("one", "1|2")), "one"),
+        (_bundle(), None),
+        ({"resourceType": "Bundle"}, None),
+        (_bundle(("one", "1|2"), ("two", "1|2")), None),
+        (_bundle(("one", "3"), ("two", "1|2")), "two"),
+        (_bundle(("../Patient", "1|2")), None),
+        (_bundle(("..", "1|2")), None),
+        ({"entry": [7, {"resource": 7}, {"resource": {"resourceType": "Patient", "identifier": [7]}}]}, None),
+        ({"entry": 7}, None),
+    ],
+)
+async def test_a_patient_is_known_by_one_exact_match(
+    client: PartnerClient, bundle: dict[str, Any], id: str | None
+) -> None:
+    """Whatever the partner answers: what has another identifier, or an id that is none, is not the patient."""
+    async with _partner(search=(200, bundle)) as (partner, asked):
+        assert await client.patient(partner, "urn:s", "1|2") == id
+    assert asked[-1] == "POST /fhir/Patient/_search identifier=urn%3As%7C1%5C%7C2&_count=2"
+
+
+@pytest.mark.parametrize(
+    ("answers", "refusal"),
+    [
+        ({"search": (200, [])}, Unprocessable),
+        ({"search": (403, {})}, Unprocessable),
+        ({"search": (401, {})}, Unavailable),
+        ({"search": (500, {})}, Unavailable),
+        ({"token": (200, {})}, Unprocessable),
+        ({"token": (200, {"access_token": "t", "expires_in": []})}, Unprocessable),
+        ({"token": (400, {"error": "invalid_client"})}, Unprocessable),
+        ({"smart-configuration": (200, "no")}, Unprocessable),
+    ],
+)
+async def test_a_search_that_fails_says_why(
+    client: PartnerClient, answers: dict[str, tuple[int, object]], refusal: type[Refusal]
+) -> None:
+    """The partner is down, or is wrong: never a fault of this site's, nor of whoever asks it."""
+    async with _partner(**answers) as (partner, _):
+        with pytest.raises(refusal):
+            await client.patient(partner, "urn:s", "1")
+
+
+@pytest.mark.parametrize(
+    ("status", "refusal"),
+    [(403, NotFound), (404, NotFound), (405, Unprocessable), (501, Unprocessable), (429, Unavailable)],
+)
+async def test_a_share_that_is_refused_says_why(client: PartnerClient, status: int, refusal: type[Refusal]) -> None:
+    """Not shared, not offered, or not now."""
+    async with _partner(share=(status, {})) as (partner, _):
+        with pytest.raises(refusal):
+            await client.ask(partner, "one")
+
+
+async def test_a_share_is_asked_for_without_a_body(client: PartnerClient) -> None:
+    """The partner knows by the token who asks."""
+    async with _partner(share=(202, {})) as (partner, asked):
+        await client.ask(partner, "one")
+    assert asked[-1] == "POST /fhir/Patient/one/$share"
