@@ -34,7 +34,10 @@ def _received(hospital: Hospital, report: dict[str, Any]) -> httpx.Client:
 
 
 def test_history_of_another_hospital_is_shown_with_its_source(open_page: Open, hospital: Hospital) -> None:
-    """It bears the hospital's name and is verified; once it has been changed outside of a share, it is not any more."""
+    """It bears the hospital's name and is verified; once it has been changed outside of a share, it is not any more.
+
+    A doctor may ask that hospital for what is new, and is told that it does not answer.
+    """
     report = {"resourceType": "DiagnosticReport", "id": "torn-meniscus", "status": "final", "code": {"text": "Knee"}}
     report |= {
         "conclusionCode": [{"text": "Torn meniscus"}],
@@ -50,13 +53,15 @@ def test_history_of_another_hospital_is_shown_with_its_source(open_page: Open, h
             own = page.get_by_role("article").filter(has=page.get_by_role("link", name="Pneumonia"))
             expect(own).to_contain_text("This hospital")
             expect(own.get_by_text("Verified")).to_have_count(0)
+        page.get_by_role("button", name="Ask Saint Mary Clinic for what is new").click()
+        expect(page.get_by_role("alert")).to_have_text("This hospital cannot be reached just now. Try again later.")
         entry.get_by_role("link").click()
-        expect(page.get_by_text("Saint Mary Clinic")).to_be_visible()
+        expect(page.get_by_text("Saint Mary Clinic", exact=True)).to_be_visible()
         expect(page.get_by_text("Verified")).to_be_visible()
         stored = http.get("/DiagnosticReport/torn-meniscus").json()
         changed = http.put("/DiagnosticReport/torn-meniscus", json=stored | {"conclusion": "Lateral, left."})
         assert changed.status_code == 200, changed.text
         page.reload()
         expect(page.get_by_text("Lateral, left.")).to_be_visible()
-        expect(page.get_by_text("Saint Mary Clinic")).to_be_visible()
+        expect(page.get_by_text("Saint Mary Clinic", exact=True)).to_be_visible()
         expect(page.get_by_text("Verified")).to_have_count(0)

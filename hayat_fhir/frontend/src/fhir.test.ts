@@ -54,8 +54,8 @@ test("where something came from is what the server says, verified or not", async
   });
   server({ resourceType: "Parameters", parameter: [origin("r", true), origin("s", false)] });
   expect([...(await origins("p"))]).toEqual([
-    ["DiagnosticReport/r", { name: "City Clinic", verified: true }],
-    ["DiagnosticReport/s", { name: "City Clinic", verified: false }],
+    ["DiagnosticReport/r", { hospital: "o", name: "City Clinic", verified: true }],
+    ["DiagnosticReport/s", { hospital: "o", name: "City Clinic", verified: false }],
   ]);
 });
 

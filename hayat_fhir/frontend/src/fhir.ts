@@ -75,6 +75,8 @@ export function idOf(reference: Reference | undefined): string {
 
 /** The hospital that something came from. */
 export interface Origin {
+  /** The id of its Organization. */
+  hospital: string;
   name: string;
   /** Whether the server knows that it is still what that hospital sent over its own connection. */
   verified: boolean;
@@ -88,7 +90,7 @@ export async function origins(patient: string, signal?: AbortSignal): Promise<Ma
       const one = (name: string) => part.find((found) => found.name === name);
       const target = one("target")?.valueReference?.reference;
       const hospital = one("organization")?.valueReference;
-      return target ? [[target, { name: hospital?.display || (hospital?.reference ?? ""), verified: one("verified")?.valueBoolean === true }] as const] : [];
+      return target ? [[target, { hospital: idOf(hospital), name: hospital?.display || (hospital?.reference ?? ""), verified: one("verified")?.valueBoolean === true }] as const] : [];
     }),
   );
 }

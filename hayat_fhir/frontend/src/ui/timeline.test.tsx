@@ -38,8 +38,9 @@ const known = {
 };
 const patience = { timeout: 60_000 };
 
-function show(resources: FhirResource[]) {
+function show(resources: FhirResource[], own = true, asked = () => new Response("{}", { status: 202 })) {
   vi.stubGlobal("fetch", (path: string) => {
+    if (path.endsWith("/$fetch")) return Promise.resolve(asked());
     const entry = resources.filter((one) => path.startsWith(`/fhir/${one.resourceType}?`)).map((resource) => ({ resource }));
     if (path.endsWith("/$origins")) return Promise.resolve(new Response(JSON.stringify(known)));
     return Promise.resolve(new Response(JSON.stringify({ resourceType: "Bundle", type: "searchset", entry })));
@@ -47,7 +48,7 @@ function show(resources: FhirResource[]) {
   render(
     <QueryClientProvider client={new QueryClient({ defaultOptions: { queries: { retry: false } } })}>
       <MemoryRouter>
-        <Timeline patient="p" own />
+        <Timeline patient="p" own={own} />
       </MemoryRouter>
     </QueryClientProvider>,
   );
@@ -85,4 +86,21 @@ test("what came from another hospital bears its name, and that it is verified", 
   const [images, pneumonia, migraine] = screen.getAllByRole("article");
   expect(migraine?.textContent).toContain("City ClinicVerified");
   for (const own of [images, pneumonia]) expect(own?.textContent).toContain("This hospital");
+});
+
+test.for([
+  [202, "ask.asked"],
+  [404, "ask.unknown"],
+  [503, "ask.down"],
+  [500, "error.server"],
+] as const)("a doctor asks each hospital that has sent something for what is new: %i", async ([status, text]) => {
+  show(recorded, false, () => new Response("{}", { status }));
+  fireEvent.click(await screen.findByRole("button", { name: "Ask City Clinic for what is new" }, patience));
+  expect(await screen.findByText(i18next.t(text), {}, patience)).toBeDefined();
+});
+
+test("patients are not offered to ask", async () => {
+  show(recorded);
+  await screen.findByText("Pneumonia", {}, patience);
+  expect(screen.queryByRole("button", { name: /City Clinic/ })).toBeNull();
 });

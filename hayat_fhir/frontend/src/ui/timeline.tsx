@@ -7,6 +7,7 @@ import clsx from "clsx";
 import { ClipboardPlus, FileText, ScanLine, Video } from "lucide-react";
 import { conceptText, type Origin, origins, searchAll } from "../fhir";
 import { useFormat } from "../format";
+import { AskHospitals } from "./ask-hospitals";
 import { Badge } from "./controls";
 import { OriginMark } from "./origin";
 import { Empty, Loaded } from "./states";
@@ -101,6 +102,7 @@ export function Timeline({ patient, own }: { patient: string; own: boolean }) {
           </Empty>
         ) : (
           <>
+            {!own && <AskHospitals patient={patient} origins={entries.map((entry) => entry.origin)} />}
             <div role="group" aria-label={t("timeline.show")} className="mb-5 flex flex-wrap gap-2">
               {(["", "report", "study", "encounter"] as const).map((one) => (
                 <button
