@@ -17,7 +17,8 @@ client sends         payload                                  effect
 ``get-online-doctor`` (ignored)                               ``updateDoctorList`` now and at every change
 ``call``             doctor socket, ``{from, url, patient}``  rings: ``retrieve`` to the doctor, ``availableCall`` back
 ``answerCall``       patient socket, true or false            ``retrieveCall`` to the patient
-``join-room``        consultation (or doctor) id, peer id     others get ``user-connected``; doctor counts as offline
+``join-room``        consultation (or doctor) id, peer id     others get ``user-connected``; doctor counts as offline;
+                                                              ack ``{ok, others: [{peer, id, name, role}]}``
 ``leave-room``       none                                     others get ``user-disconnected``
 ``message``          text, at most 4,000 characters           ``createMessage`` text, Practitioner or Patient id
 ``refresh``          ``{token}``                              the socket goes on with the new token
@@ -28,7 +29,8 @@ server sends          payload
 ===================== =================================================================================================
 ``presence``          ``{online: [Practitioner id], offline: [Practitioner id]}``: what has changed
 ``updateDoctorList``  ``{Practitioner id: [socket id]}``: all of it (the older app)
-``consultation``      a consultation, below, to its members at every change: ring when ``state`` is ``ringing``
+``consultation``      a consultation, below, to its members at every change: ring when ``state`` is ``ringing``, or
+                      when one is among ``invited`` who was not before
 ``user-connected``    peer id, and who: ``{id, name, role}``; ``user-disconnected`` likewise
 ``createMessage``     text, Practitioner or Patient id
 ``notification``      ``{kind, reference, patient, at}``: kind ``study-arrived``, ``report-signed``,
@@ -36,7 +38,7 @@ server sends          payload
 ===================== =================================================================================================
 
 **JSON routes**, ``Authorization: Bearer``. A consultation is ``{id, encounter, state, doctor: {id, name},
-patient: {id, name}, invited: [Practitioner id], created, started, ended, relay, recording: {state, agreed: [role],
+patient: {id, name}, invited: [{id, name}], created, started, ended, relay, recording: {state, agreed: [role],
 peer}}``; its ``state`` is ``ringing``, ``active``, ``ended``, ``declined``, ``cancelled`` or ``missed`` (not answered
 in 60 s); ``encounter`` is ``Encounter/<id>`` once it is active: what is written during the consultation refers to it.
 
@@ -46,7 +48,7 @@ in 60 s); ``encounter`` is ``Encounter/<id>`` once it is active: what is written
 ``POST /realtime/consultations``                       ``{doctor: id}`` of a patient: rings (201); 409: not free
 ``GET /realtime/consultations[?state=]``               ``{consultations: [..]}`` of the caller, newest first, 50 at most
 ``GET /realtime/consultations/{id}``                   one
-``POST /realtime/consultations/{id}/accept``           by the doctor; also ``/decline``
+``POST /realtime/consultations/{id}/accept``           by the doctor; also ``/decline``, and by somebody invited
 ``POST /realtime/consultations/{id}/end``              by either; a ringing one is cancelled
 ``POST /realtime/consultations/{id}/invite``           ``{doctor: id}`` by the doctor: a further doctor may join
 ``POST /realtime/consultations/{id}/recording``        ``{agree: true|false}``; runs while doctor and patient agree

@@ -49,7 +49,7 @@ class Calls:
             del self._last[next(iter(self._last))]
         if last == consultation:
             return
-        for member in consultation.members:
+        for member in {*consultation.members, *(last.members if last else ())}:
             await self._sockets.emit("consultation", view(consultation), to=account_room(member.account))
         if last is None or last.state != consultation.state:
             await self._tell_older(consultation)
@@ -124,7 +124,12 @@ class Calls:
             await self._presence.change(session.sid, consultation=consultation.id, peer=peer)
         if session.sid not in self._sockets.sessions:
             await self._presence.remove(session.sid)
-        return {"consultation": view(consultation)}
+        others = [
+            {"peer": other.peer or other.id, **_who(other)}
+            for other in self._presence.in_room(consultation.id)
+            if other.kind == "socket" and other.id != session.sid
+        ]
+        return {"consultation": view(consultation), "others": others}
 
     async def _is_own_peer(self, session: Session, consultation: str, peer: str) -> bool:
         """Whether the signalling server knows this peer as the caller's; another process's news may take a moment."""
@@ -174,7 +179,10 @@ class Calls:
                 task.add_done_callback(self._tasks.discard)
 
     async def _tell(self, event: str, one: Connected) -> None:
-        who = {"id": one.reference.rpartition("/")[2], "name": one.name, "role": one.role}
         await self._sockets.emit(
-            event, (one.peer or one.id, who), to=consultation_room(one.consultation or ""), skip_sid=one.id
+            event, (one.peer or one.id, _who(one)), to=consultation_room(one.consultation or ""), skip_sid=one.id
         )
+
+
+def _who(one: Connected) -> dict[str, str]:
+    return {"id": one.reference.rpartition("/")[2], "name": one.name, "role": one.role}

@@ -95,13 +95,16 @@ class Consultations:
         return moved
 
     async def decline(self, caller: Caller, id: str) -> Consultation:
-        """The doctor does not take the call.
+        """The doctor does not take the call; somebody invited does not come, and is no member any more.
 
         Raises:
             NotFound: The caller is no member.
-            Forbidden: The caller is not the doctor.
-            Conflict: It rings no more.
+            Forbidden: The caller is the patient.
+            Conflict: It rings no more, or who was invited is in the room.
         """
+        consultation = await self.read(caller, id)
+        if caller.subject not in consultation.sides:
+            return await self._stay_away(caller, id)
         await self._as_doctor(caller, id)
         return _still(await self._rows.move(id, ("ringing",), "declined", {"ended": _now()}))
 
@@ -191,6 +194,13 @@ class Consultations:
         await self._write(caller, invited)
         return invited
 
+    async def _stay_away(self, caller: Caller, id: str) -> Consultation:
+        if any(one.account == caller.subject for one in self._presence.in_room(id)):
+            raise Conflict("who is in the room does not decline")
+        without = _still(await self._rows.withdraw(id, caller.subject))
+        await self._write(_SITE, without)
+        return without
+
     async def agree(self, caller: Caller, id: str, *, agrees: bool) -> Consultation:
         """The doctor or the patient agrees to be recorded, or no more.
 
@@ -227,14 +237,16 @@ class Consultations:
         return peer, token
 
     async def admitted(self, token: str) -> Ticket | None:
-        """Whom a token lets in, which it does once; None: nobody, or the consultation is over.
+        """Whom a token lets in, which it does once; None: nobody, no member any more, or the consultation is over.
 
         Raises:
             Unavailable: The database does not answer.
         """
         ticket = await self._tickets.use(token)
         consultation = None if ticket is None else await self._rows.by_id(ticket.consultation)
-        return ticket if consultation is not None and consultation.state == "active" else None
+        if ticket is None or consultation is None or consultation.member(ticket.account) is None:
+            return None
+        return ticket if consultation.state == "active" else None
 
     async def _as_doctor(self, caller: Caller, id: str) -> Consultation:
         consultation = await self.read(caller, id)

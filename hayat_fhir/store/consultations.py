@@ -160,6 +160,15 @@ class Consultations:
         change = {"$push": {"invited": asdict(member)}, "$addToSet": {"accounts": member.account}}
         return await self._change({"_id": id, "state": "active", "accounts": {"$ne": member.account}}, change)
 
+    async def withdraw(self, id: str, account: str) -> Consultation | None:
+        """Take back the invitation of an account to one that is active; None where it has none.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        change = {"$pull": {"invited": {"account": account}, "accounts": account}}
+        return await self._change({"_id": id, "state": "active", "invited.account": account}, change)
+
     async def agree(self, id: str, account: str, *, agrees: bool) -> Consultation | None:
         """Note whether an account agrees to be recorded; None where the consultation is not active.
 

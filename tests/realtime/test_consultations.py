@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.realtime.conftest import Browser, Connect, Person, Served, until
+from tests.realtime.peerjs import PeerSocket
 
 
 async def ringing(served: Served, connect: Connect) -> tuple[Person, Person, Browser, Browser]:
@@ -176,10 +177,45 @@ async def test_an_invited_doctor_may_join(served: Served, connect: Connect) -> N
     for member in (practice, home):
         assert (await member.call("join-room", consultation["id"], None))["ok"]
         member.forget()
-    assert (await browser.call("join-room", consultation["id"], None))["ok"]
+    joined = await browser.call("join-room", consultation["id"], None)
+    assert {(other["peer"], other["id"]) for other in joined["others"]} == {
+        (practice.sid, doctor.id),
+        (home.sid, patient.id),
+    }
     for member in (practice, home):
         _, who = await member.told("user-connected", lambda _, who: who["id"] == consultant.id)
         assert who["role"] == "doctor"
+    async with consultant.at(served.url) as http:
+        assert (await http.post(f"{path}/decline")).status_code == 409
+
+
+async def test_an_invited_doctor_may_decline(served: Served, connect: Connect) -> None:
+    """Then they are no member any more, also not by a ticket, nor a participant; and can be invited once more."""
+    doctor, patient, practice, _, consultation = await active(served, connect)
+    consultant = await served.person("doctor")
+    browser = await connect(consultant)
+    await browser.call("online-user")
+    path = f"/realtime/consultations/{consultation['id']}"
+    async with doctor.at(served.url) as http, consultant.at(served.url) as own, patient.at(served.url) as side:
+
+        async def invited() -> bool:
+            return (await http.post(f"{path}/invite", json={"doctor": consultant.id})).status_code == 200
+
+        await until(invited)
+        await practice.told("consultation", lambda told: [one["id"] for one in told["invited"]] == [consultant.id])
+        await browser.told("consultation", lambda told: len(told["invited"]) == 1)
+        ticket = (await own.post("/realtime/tickets", json={"consultation": consultation["id"]})).json()
+        assert (await side.post(f"{path}/decline")).status_code == 403
+        assert (await own.post(f"{path}/decline")).json()["invited"] == []
+        for member in (practice, browser):
+            await member.told("consultation", lambda told: told["invited"] == [])
+        assert (await own.get(path)).status_code == 404
+        assert (await browser.call("join-room", consultation["id"], None))["code"] == "not-found"
+        late = await PeerSocket.open(served.url, ticket["peer"], ticket["token"])
+        assert (await late.next())["type"] == "ERROR"
+        await late.close()
+        assert len((await http.get(f"/fhir/Encounter/{consultation['id']}")).json()["participant"]) == 1
+        await until(invited)
 
 
 async def test_after_the_end_nobody_joins(served: Served, connect: Connect) -> None:
