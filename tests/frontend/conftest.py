@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Any
 
 import httpx
@@ -137,6 +138,23 @@ def _peopled(site: Site, origin: str) -> Hospital:
         person = _signed_in(http, "patient", "patient@noor.example")
         other = _signed_in(http, "patient", "other@noor.example")
     return Hospital(site.url, person, other, doctor, staff, studies, site.dicom_port, value, origin, site)
+
+
+@pytest.fixture
+def consultant(hospital: Hospital) -> Iterator[Person]:
+    """A second doctor, for as long as a test takes."""
+    email = f"consultant-{token_hex(4)}@noor.example"
+    with hospital.http(hospital.staff) as http:
+        area = http.get("/api/v1/specialization").raise_for_status().json()["data"][0]
+        made = _post(
+            http,
+            "/api/v1/doctor",
+            _person("Dr. Rânia Aziz", email)
+            | {"specialization": area["id"], "specializationDetail": "Heart failure", "hospital": "Al-Noor Hospital"}
+            | {"background": "Ten years of looking after failing hearts."},
+        )
+        yield _signed_in(http, "doctor", email)
+        http.delete(f"/api/v1/doctor/{made['id']}").raise_for_status()
 
 
 def _numbered(http: httpx.Client, url: str, id: str) -> str:

@@ -151,6 +151,37 @@ def test_axe_finds_nothing_in_a_call(open_page: Open, hospital: Hospital, theme:
     assert found == []
 
 
+@pytest.mark.parametrize(("theme", "locale"), [("light", "ar"), ("dark", "en-GB")])
+def test_axe_finds_nothing_where_three_talk(
+    open_page: Open, hospital: Hospital, consultant: Person, theme: str, locale: str
+) -> None:
+    """While the doctor chooses whom to invite, while that one is rung, and while all three talk; on a phone."""
+    options = {"locale": locale, "color_scheme": theme, "viewport": {"width": 390, "height": 844}}
+    options["permissions"] = ["camera", "microphone"]
+    practice, office = (open_page("/app", person, **options) for person in (hospital.doctor, consultant))
+    practice.get_by_role("switch").click()
+    home = open_page("/app/doctors", hospital.patient, **options)
+    home.get_by_role("listitem").filter(has_text=hospital.doctor.name).locator("button:enabled").click()
+    practice.get_by_role("dialog").get_by_role("button").nth(2).click()
+    expect(home.locator("figure video")).to_have_count(1)
+    practice.locator("main button:not([aria-pressed])").first.click()
+    expect(practice.get_by_role("dialog").get_by_role("listitem")).to_have_count(1)
+    found = _looked_at(practice)
+    office.get_by_role("switch").click()
+    practice.get_by_role("dialog").get_by_role("listitem").get_by_role("button").click()
+    expect(office.get_by_role("dialog")).to_be_visible()
+    found += _looked_at(office)
+    office.get_by_role("dialog").get_by_role("button").nth(2).click()
+    for page in (practice, home, office):
+        expect(page.locator("figure video")).to_have_count(2)
+        found += _looked_at(page)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+    home.locator("main button").last.click()
+    expect(office.locator("video")).to_have_count(0)
+    practice.goto("/app")
+    assert found == []
+
+
 def _looked_at(page: Page) -> list[str]:
     page.evaluate(_AXE.read_text())
     return [f"{page.url}: {one}" for one in _violations(page)]

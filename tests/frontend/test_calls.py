@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, WebSocket, expect
 
-from .conftest import Hospital, Open, Visits
+from .conftest import Hospital, Open, Person, Visits
 from .wire import wire
 
 _HEARD = """async (tenths) => {
@@ -61,6 +61,11 @@ def met(open_page: Open, hospital: Hospital, **more: Any) -> tuple[Page, Page]:
 def _over(hospital: Hospital) -> Iterator[None]:
     """No consultation outlives its test: the same two meet in the next one."""
     yield
+    ended(hospital)
+
+
+def ended(hospital: Hospital) -> None:
+    """The doctor ends what a test has left open."""
     with hospital.http(hospital.doctor) as http:
         for one in http.get("/realtime/consultations").json()["consultations"]:
             if one["state"] in {"ringing", "active"}:
@@ -229,12 +234,16 @@ def test_a_call_is_declined(open_page: Open, hospital: Hospital) -> None:
     expect(home.get_by_text("cannot talk now")).to_be_visible()
 
 
-def test_a_third_person_does_not_get_in(open_page: Open, hospital: Hospital) -> None:
+def test_a_third_person_does_not_get_in(open_page: Open, hospital: Hospital, consultant: Person) -> None:
     """Whoever knows the address of a consultation sees nothing of it, and gets no ticket."""
     practice, home = met(open_page, hospital)
     path = httpx.URL(practice.url).path
     id = path.rpartition("/")[2]
-    for person, refusal in ((hospital.other_patient, "it is not open to you"), (hospital.staff, "not for your role")):
+    for person, refusal in (
+        (hospital.other_patient, "it is not open to you"),
+        (consultant, "it is not open to you"),
+        (hospital.staff, "not for your role"),
+    ):
         third = open_page(path, person, **_DEVICES)
         expect(third.get_by_text(refusal)).to_be_visible()
         expect(third.locator("video")).to_have_count(0)

@@ -1,6 +1,7 @@
-/** One side of a video consultation: camera and microphone, the tickets to the signalling server, and the other side. */
+/** One side of a video consultation: camera and microphone, the tickets to the signalling server, and the others. */
 import type { MediaConnection, Peer, PeerOptions } from "peerjs";
-import { connection, type Consultation } from "./live";
+import { cameNot, type Remote } from "./faces";
+import { connection, type Consultation, type Person } from "./live";
 import { json } from "./server";
 
 interface Ticket {
@@ -11,7 +12,12 @@ interface Ticket {
 
 export interface CallState {
   local: MediaStream | null;
-  remote: MediaStream | null;
+  /** What the peers of the others send, the latest last. */
+  remotes: readonly Remote[];
+  /** Who is behind a peer, as the server tells. */
+  people: ReadonlyMap<string, Person>;
+  /** A key of the texts, and whose coming or going it tells of. */
+  notice: { text: "call.joined" | "call.left" | "call.declined"; name: string } | null;
   microphone: boolean;
   camera: boolean;
   /** A key of the texts: what stands in the way. */
@@ -25,7 +31,7 @@ const GONE = 8000;
 const UNREACHED = 15_000;
 
 export class Call {
-  state: CallState = { local: null, remote: null, microphone: true, camera: true, problem: "" };
+  state: CallState = { local: null, remotes: [], people: new Map(), notice: null, microphone: true, camera: true, problem: "" };
   private peer: Peer | undefined;
   private calls = new Map<string, MediaConnection>();
   private passed = new Set<string>();
@@ -36,6 +42,8 @@ export class Call {
 
   constructor(
     private readonly id: string,
+    /** Whether one was invited: the site records and passes on what doctor and patient send, and nobody else. */
+    private readonly guest: boolean,
     private readonly changed: (state: CallState) => void,
   ) {}
 
@@ -47,7 +55,7 @@ export class Call {
     }
     this.set({ local });
     connection()?.on("connect", this.join);
-    connection()?.on("user-connected", this.meet);
+    connection()?.on("user-connected", this.came);
     connection()?.on("user-disconnected", this.part);
     try {
       await this.open(await this.ticket());
@@ -58,7 +66,10 @@ export class Call {
 
   /** What the site's own recorder or relay is sent; each of them once. */
   pass(consultation: Consultation): void {
+    const [away] = cameNot(this.consultation, consultation);
     this.consultation = consultation;
+    if (away) this.set({ notice: { text: "call.declined", name: away.name } });
+    if (this.guest) return;
     const { recording, relay } = consultation;
     for (const peer of [recording.state === "on" ? recording.peer : null, relay]) {
       if (!peer || this.passed.has(peer) || !this.peer?.open || !this.state.local) continue;
@@ -85,7 +96,7 @@ export class Call {
   end(): void {
     this.ended = true;
     connection()?.off("connect", this.join);
-    connection()?.off("user-connected", this.meet);
+    connection()?.off("user-connected", this.came);
     connection()?.off("user-disconnected", this.part);
     connection()?.emit("leave-room");
     this.peer?.destroy();
@@ -154,26 +165,42 @@ export class Call {
   }
 
   private readonly join = (): void => {
-    if (this.peer?.open) connection()?.emit("join-room", this.id, this.peer.id);
+    if (!this.peer?.open) return;
+    connection()?.emit("join-room", this.id, this.peer.id, ({ others = [] }: { others?: (Person & { peer: string })[] }) => {
+      for (const { peer, ...who } of others) this.know(peer, who);
+    });
+  };
+
+  private know(peer: string, who: Person): void {
+    this.set({ people: new Map(this.state.people).set(peer, who) });
+  }
+
+  private readonly came = (peer: string, who: Person): void => {
+    if (peer === this.peer?.id) return;
+    this.know(peer, who);
+    this.set({ notice: { text: "call.joined", name: who.name } });
+    this.meet(peer);
   };
 
   /** Whose socket was cut comes anew; where media went on meanwhile, nothing is to be done. */
-  private readonly meet = (peer: string): void => {
-    if (peer === this.peer?.id) return;
+  private meet(peer: string): void {
     this.others.add(peer);
     if (this.peer?.open && this.state.local && !this.flows(peer)) this.follow(this.peer.call(peer, this.state.local));
-  };
+  }
 
   private meetAgain(peer: string): void {
     const state = this.calls.get(peer)?.peerConnection?.connectionState ?? "closed";
     if (this.others.has(peer) && !["new", "connecting", "connected"].includes(state)) this.meet(peer);
   }
 
-  private readonly part = (peer: string): void => {
+  private readonly part = (peer: string, who: Person): void => {
     this.others.delete(peer);
     const made = this.calls.get(peer);
     setTimeout(() => {
-      if (made && !this.flows(peer)) made.close();
+      if (this.flows(peer)) return;
+      made?.close();
+      const back = [...this.others].some((other) => this.state.people.get(other)?.id === who.id);
+      if (!back) this.set({ notice: { text: "call.left", name: who.name } });
     }, GONE);
   };
 
@@ -181,17 +208,23 @@ export class Call {
     return this.calls.get(peer)?.peerConnection?.connectionState === "connected";
   }
 
+  /** The site passes on only what doctor and patient send each other. */
+  private isInvited(peer: string): boolean {
+    return this.consultation?.invited.some(({ id }) => id === this.state.people.get(peer)?.id) ?? false;
+  }
+
   private follow(made: MediaConnection): void {
     this.calls.get(made.peer)?.close();
     this.calls.set(made.peer, made);
-    made.on("stream", (remote) => this.set({ remote }));
+    const others = () => this.state.remotes.filter(({ peer }) => peer !== made.peer);
+    made.on("stream", (stream) => this.set({ remotes: [...others(), { peer: made.peer, stream }] }));
     made.on("close", () => {
       if (this.calls.get(made.peer) !== made) return;
       this.calls.delete(made.peer);
-      if (this.calls.size === 0) this.set({ remote: null });
+      this.set({ remotes: others() });
     });
     const resort = () => {
-      if (!this.ended) void json(`/realtime/consultations/${this.id}/relay`, { method: "POST" }).catch(() => undefined);
+      if (!this.ended && !this.guest && !this.isInvited(made.peer)) void json(`/realtime/consultations/${this.id}/relay`, { method: "POST" }).catch(() => undefined);
     };
     // PeerJS closes a connection that has failed, which then tells nobody but it of its state
     made.on("error", ({ type }) => {

@@ -7,6 +7,7 @@ const consultation: Consultation = {
   state: "ringing",
   doctor: { id: "d", name: "Dr. Layla" },
   patient: { id: "p", name: "Huda" },
+  invited: [],
   created: "2026-01-01T10:00:00Z",
   started: null,
   ended: null,

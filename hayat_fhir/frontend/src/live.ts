@@ -1,10 +1,11 @@
 /** What changes while the page is open: who is online, the caller's consultations, and what there is to know. */
 import { useSyncExternalStore } from "react";
 import type { Socket } from "socket.io-client";
+import { invites, isMember } from "./faces";
 import { json } from "./server";
 import type { Session } from "./session";
 
-interface Person {
+export interface Person {
   id: string;
   name: string;
 }
@@ -14,6 +15,7 @@ export interface Consultation {
   state: "ringing" | "active" | "ended" | "declined" | "cancelled" | "missed";
   doctor: Person;
   patient: Person;
+  invited: Person[];
   created: string;
   started: string | null;
   ended: string | null;
@@ -36,6 +38,8 @@ interface Live {
   available: boolean;
   online: ReadonlySet<string>;
   consultations: Readonly<Record<string, Consultation>>;
+  /** The consultation to which this doctor has been invited, until they answer. */
+  invitation: string | null;
   notices: readonly Notice[];
   /** How many studies this page has heard of. */
   arrived: number;
@@ -43,11 +47,13 @@ interface Live {
 
 const LATEST = 20;
 const SHOWN = 12_000;
-const nothing: Live = { connected: false, available: false, online: new Set(), consultations: {}, notices: [], arrived: 0 };
+const nothing: Live = { connected: false, available: false, online: new Set(), consultations: {}, invitation: null, notices: [], arrived: 0 };
 const listeners = new Set<() => void>();
 let live = nothing;
 let socket: Socket | undefined;
 let holder: string | undefined;
+/** Whose token that is: the id of the Patient or Practitioner. */
+let self: string | undefined;
 
 function change(next: Partial<Live>): void {
   live = { ...live, ...next };
@@ -70,14 +76,21 @@ export function connection(): Socket | undefined {
 }
 
 export function told(consultation: Consultation): void {
-  change({ consultations: { ...live.consultations, [consultation.id]: consultation } });
+  const known = Object.entries({ ...live.consultations, [consultation.id]: consultation });
+  change({ consultations: Object.fromEntries(known.filter(([, one]) => self === undefined || isMember(one, self))) });
+}
+
+/** The invitation has been taken, or not. */
+export function answered(): void {
+  change({ invitation: null });
 }
 
 /** Connect as this person, once; the client library comes only now. */
-export async function connect({ token, role }: Session): Promise<void> {
+export async function connect({ token, role, id }: Session): Promise<void> {
   if (holder === token) return;
   disconnect();
   holder = token;
+  self = id;
   const { io } = await import("socket.io-client");
   if (holder !== token) return;
   const made = io({ auth: { token }, transports: ["websocket"] });
@@ -92,9 +105,13 @@ export async function connect({ token, role }: Session): Promise<void> {
   made.on("presence", ({ online, offline }: { online: string[]; offline: string[] }) => {
     const next = new Set([...live.online, ...online]);
     for (const id of offline) next.delete(id);
-    change({ online: next });
+    // who joins in another tab is not free any more: what was asked there is answered
+    change({ online: next, invitation: offline.includes(id) ? null : live.invitation });
   });
-  made.on("consultation", told);
+  made.on("consultation", (consultation: Consultation) => {
+    if (invites(live.consultations[consultation.id], consultation, id)) change({ invitation: consultation.id });
+    told(consultation);
+  });
   made.on("notification", (notice: Notice) => {
     change({ notices: [notice, ...live.notices].slice(0, LATEST), arrived: live.arrived + (notice.kind === "study-arrived" ? 1 : 0) });
     setTimeout(() => seen(notice), SHOWN);
@@ -103,6 +120,7 @@ export async function connect({ token, role }: Session): Promise<void> {
 
 export function disconnect(): void {
   holder = undefined;
+  self = undefined;
   socket?.disconnect();
   socket = undefined;
   if (live !== nothing) change(nothing);

@@ -3,89 +3,51 @@ import { useTranslation } from "react-i18next";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "react-router";
 import clsx from "clsx";
-import { Camera, CameraOff, CircleDot, Mic, MicOff, NotebookPen, PhoneOff, UserRound } from "lucide-react";
+import { Camera, CameraOff, CircleDot, LogOut, Mic, MicOff, NotebookPen, PhoneOff, UserRound, UserRoundPlus } from "lucide-react";
 import { Call as Side, type CallState } from "../call";
+import { isInvited, sides } from "../faces";
 import { type Consultation, told, useLive } from "../live";
 import { json } from "../server";
 import { useSignedIn } from "../session";
-import { Avatar, Badge, Button, buttonClass } from "../ui/controls";
+import { Avatar, Button, buttonClass } from "../ui/controls";
 import { Heading } from "../ui/layout";
 import { Empty, Failure, Loaded } from "../ui/states";
+import { InviteDialog } from "./invite-dialog";
+import { Pictures } from "./pictures";
 import { RecordPanel } from "./record-panel";
 
 function act(id: string, action: string, body: unknown = {}): Promise<void> {
   return json<Consultation>(`/realtime/consultations/${id}/${action}`, { method: "POST", json: body }).then(told);
 }
 
-/** A stream, as long as there is one; the own one makes no sound. */
-function Video({ stream, own = false, label }: { stream: MediaStream; own?: boolean; label: string }) {
-  const element = useRef<HTMLVideoElement>(null);
-  useEffect(() => {
-    if (element.current) element.current.srcObject = stream;
-  }, [stream]);
-  // eslint-disable-next-line jsx-a11y/media-has-caption -- a live conversation has no captions
-  return <video ref={element} autoPlay playsInline muted={own} aria-label={label} className="size-full object-cover" />;
-}
-
-/** Minutes and seconds since a moment. */
-function Elapsed({ since }: { since: string }) {
-  const [now, setNow] = useState(() => Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1000);
-    return () => clearInterval(timer);
-  }, []);
-  const seconds = Math.max(0, Math.floor((now - Date.parse(since)) / 1000));
-  return (
-    <span role="timer" aria-live="off" className="tabular-nums">
-      {Math.floor(seconds / 60)}:{String(seconds % 60).padStart(2, "0")}
-    </span>
-  );
-}
-
-/** Both pictures, and what can be done while they are there. */
+/** Who is there, and what can be done meanwhile. */
 function Conversation({ consultation }: { consultation: Consultation }) {
   const { t } = useTranslation();
-  const { role } = useSignedIn();
+  const { role, id: self } = useSignedIn();
+  const navigate = useNavigate();
   const side = useRef<Side>(null);
   const [state, setState] = useState<CallState>();
   const [writing, setWriting] = useState(false);
+  const [inviting, setInviting] = useState(false);
   const { id } = consultation;
+  const guest = isInvited(consultation, self);
   useEffect(() => {
-    const made = new Side(id, setState);
+    const made = new Side(id, guest, setState);
     side.current = made;
     void made.start();
     return () => made.end();
-  }, [id]);
+  }, [id, guest]);
   useEffect(() => {
     side.current?.pass(consultation);
-  }, [consultation, state?.local, state?.remote]);
-  const other = role === "doctor" ? consultation.patient : consultation.doctor;
+  }, [consultation, state?.local, state?.remotes]);
   const agreed = consultation.recording.agreed.includes(role);
   return (
     <div className={clsx("grid grid-cols-[minmax(0,1fr)] items-start gap-6", writing && "xl:grid-cols-[minmax(0,1fr)_24rem]")}>
       <div className={clsx(writing && "sm:max-xl:sticky sm:max-xl:top-16 sm:max-xl:z-10 sm:max-xl:bg-canvas sm:max-xl:pb-3")}>
-        <div className="card relative aspect-[4/3] w-full overflow-hidden bg-black text-white sm:aspect-video">
-          {state?.remote ? (
-            <Video stream={state.remote} label={other.name} />
-          ) : (
-            <div className="grid size-full place-items-center" role="status">
-              <p className="flex flex-col items-center gap-3 text-sm">
-                <Avatar name={other.name} size="size-20" />
-                {t("call.waiting", { name: other.name })}
-              </p>
-            </div>
-          )}
-          {state?.local && (
-            <div className="absolute end-3 bottom-3 h-1/4 overflow-hidden rounded-xl border border-white/30">
-              <Video stream={state.local} own label={t("call.you")} />
-            </div>
-          )}
-          <div className="absolute start-3 top-3 flex items-center gap-2 rounded-lg bg-black/60 px-3 py-1.5 text-sm">
-            {other.name}
-            {consultation.started && <Elapsed since={consultation.started} />}
-            {consultation.recording.state === "on" && <Badge tone="warn">{t("call.recording")}</Badge>}
-          </div>
-        </div>
+        <Pictures consultation={consultation} state={state} />
+        <p role="status" className="mt-4 min-h-5 text-center text-sm text-muted">
+          {state?.notice && t(state.notice.text, { name: state.notice.name })}
+        </p>
         {state?.problem && (
           <p role="alert" className="mt-4 text-sm text-danger">
             {t(state.problem)}
@@ -100,10 +62,12 @@ function Conversation({ consultation }: { consultation: Consultation }) {
             {state?.camera === false ? <CameraOff className="size-4" aria-hidden /> : <Camera className="size-4" aria-hidden />}
             {t(state?.camera === false ? "call.cameraOn" : "call.cameraOff")}
           </Button>
-          <Button aria-pressed={agreed} onClick={() => void act(id, "recording", { agree: !agreed }).catch(() => undefined)}>
-            <CircleDot className="size-4" aria-hidden />
-            {t(agreed ? "call.stopRecording" : consultation.recording.state === "asked" ? "call.agreeToRecord" : "call.record")}
-          </Button>
+          {!guest && (
+            <Button aria-pressed={agreed} onClick={() => void act(id, "recording", { agree: !agreed }).catch(() => undefined)}>
+              <CircleDot className="size-4" aria-hidden />
+              {t(agreed ? "call.stopRecording" : consultation.recording.state === "asked" ? "call.agreeToRecord" : "call.record")}
+            </Button>
+          )}
           {role === "doctor" && (
             <>
               <Button aria-pressed={writing} onClick={() => setWriting(!writing)}>
@@ -116,10 +80,26 @@ function Conversation({ consultation }: { consultation: Consultation }) {
               </Link>
             </>
           )}
-          <Button kind="danger" onClick={() => void act(id, "end").catch(() => undefined)}>
-            <PhoneOff className="size-4" aria-hidden />
-            {t("call.hangUp")}
-          </Button>
+          {consultation.doctor.id === self && (
+            <>
+              <Button onClick={() => setInviting(true)}>
+                <UserRoundPlus className="size-4" aria-hidden />
+                {t("invite.title")}
+              </Button>
+              <InviteDialog open={inviting} close={() => setInviting(false)} consultation={consultation} />
+            </>
+          )}
+          {guest ? (
+            <Button kind="danger" onClick={() => void navigate("/app")}>
+              <LogOut className="size-4 rtl:-scale-x-100" aria-hidden />
+              {t("call.leave")}
+            </Button>
+          ) : (
+            <Button kind="danger" onClick={() => void act(id, "end").catch(() => undefined)}>
+              <PhoneOff className="size-4" aria-hidden />
+              {t("call.hangUp")}
+            </Button>
+          )}
         </div>
       </div>
       {role === "doctor" && (
@@ -135,7 +115,7 @@ function Conversation({ consultation }: { consultation: Consultation }) {
 export function Call() {
   const { t } = useTranslation();
   const { id = "" } = useParams();
-  const { role } = useSignedIn();
+  const { role, id: self } = useSignedIn();
   const navigate = useNavigate();
   const { consultations } = useLive();
   const [failure, setFailure] = useState<unknown>();
@@ -147,7 +127,7 @@ export function Call() {
       <Loaded query={query}>
         {(fetched) => {
           const consultation = consultations[id] ?? fetched;
-          const other = role === "doctor" ? consultation.patient : consultation.doctor;
+          const other = sides(consultation, self).at(-1) ?? consultation.patient;
           if (consultation.state === "active") return <Conversation key={id} consultation={consultation} />;
           if (consultation.state === "ringing")
             return (

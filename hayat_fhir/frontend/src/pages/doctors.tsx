@@ -4,6 +4,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate } from "react-router";
 import clsx from "clsx";
 import { Mic, Phone, Search } from "lucide-react";
+import { fold } from "../folding";
 import { useFormat } from "../format";
 import { type Doctor, list, photoPath } from "../legacy";
 import { type Consultation, told, useLive } from "../live";
@@ -69,11 +70,6 @@ export function Doctors() {
       </Loaded>
     </>
   );
-}
-
-/** For comparing what people type: without case and without accents. */
-function fold(text: string): string {
-  return text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
 }
 
 function DoctorCard({ doctor, online, busy, call }: { doctor: Doctor; online: boolean; busy: boolean; call: () => void }) {

@@ -1,8 +1,9 @@
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { useNavigate } from "react-router";
+import { useLocation, useNavigate } from "react-router";
 import { Phone, PhoneOff } from "lucide-react";
-import { connect, type Consultation, disconnect, setAvailable, told, useLive } from "../live";
+import { isInvited } from "../faces";
+import { answered, connect, type Consultation, disconnect, setAvailable, told, useLive } from "../live";
 import { json } from "../server";
 import { useSignedIn } from "../session";
 import { Button } from "./controls";
@@ -56,33 +57,43 @@ export function Availability() {
   );
 }
 
-/** The connection of this tab, and a ring that wants an answer. */
+/** The connection of this tab, and a ring or an invitation that wants an answer. */
 export function Incoming() {
   const { t } = useTranslation();
   const signedIn = useSignedIn();
   const navigate = useNavigate();
-  const { consultations } = useLive();
+  const { pathname } = useLocation();
+  const { consultations, invitation } = useLive();
   const [busy, setBusy] = useState(false);
   useEffect(() => {
     void connect(signedIn);
   }, [signedIn]);
   useEffect(() => disconnect, []);
   const ringing = signedIn.role === "doctor" ? Object.values(consultations).find((one) => one.state === "ringing" && one.doctor.id === signedIn.id) : undefined;
-  useRing(ringing !== undefined);
+  const invited = Object.values(consultations).find((one) => one.id === invitation && one.state === "active" && isInvited(one, signedIn.id) && pathname !== `/app/calls/${one.id}`);
+  const call = ringing ?? invited;
+  useRing(call !== undefined);
   const answer = async (action: "accept" | "decline") => {
-    if (!ringing) return;
+    if (!call) return;
     setBusy(true);
     try {
-      told(await json<Consultation>(`/realtime/consultations/${ringing.id}/${action}`, { method: "POST", json: {} }));
-      if (action === "accept") await navigate(`/app/calls/${ringing.id}`);
+      // an invitation is accepted by coming
+      if (ringing || action === "decline") told(await json<Consultation>(`/realtime/consultations/${call.id}/${action}`, { method: "POST", json: {} }));
+      if (action === "accept") await navigate(`/app/calls/${call.id}`);
     } catch {
-      told({ ...ringing, state: "missed" });
+      if (ringing) told({ ...ringing, state: "missed" });
     } finally {
+      if (!ringing) answered();
       setBusy(false);
     }
   };
   return (
-    <Dialog open={ringing !== undefined} close={() => void answer("decline")} title={t("call.incoming")} description={t("call.calls", { name: ringing?.patient.name ?? "" })}>
+    <Dialog
+      open={call !== undefined}
+      close={() => void answer("decline")}
+      title={t("call.incoming")}
+      description={ringing || !invited ? t("call.calls", { name: ringing?.patient.name ?? "" }) : t("invite.invites", { name: invited.doctor.name, patient: invited.patient.name })}
+    >
       <div className="flex justify-end gap-3">
         <Button kind="danger" busy={busy} onClick={() => void answer("decline")}>
           <PhoneOff className="size-4" aria-hidden />
