@@ -66,8 +66,8 @@ class Hospital:
     """The patient's number, as images carry it."""
     other_origin: str
     """Whose pages may use the site too."""
-    site: Site
-    """The site itself, for what is done at its command line."""
+    site: Site | None = None
+    """The site itself, for what is done at its command line; None where it runs in the test's own process."""
 
     def http(self, person: Person) -> httpx.Client:
         """A client with this person's token."""
