@@ -23,9 +23,13 @@ class EventLoop:
         """What it returns, or raises.
 
         Raises:
-            Unavailable: It takes longer than this.
+            Unavailable: It takes longer than this, or the loop has ended.
         """
-        future = asyncio.run_coroutine_threadsafe(doing, self._loop)
+        try:
+            future = asyncio.run_coroutine_threadsafe(doing, self._loop)
+        except RuntimeError as error:
+            doing.close()
+            raise Unavailable("the event loop has ended") from error
         try:
             return future.result(seconds)
         except TimeoutError as error:

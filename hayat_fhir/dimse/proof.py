@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from threading import Event
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -48,7 +49,8 @@ def ask(
 
     ``heard`` takes the report if it comes over the same association; ``answered`` tells whether it has come at all.
     """
-    handlers = [(evt.EVT_N_EVENT_REPORT, lambda event: (_taken(event, heard), None))]
+    report = _Report(heard)
+    handlers = [(evt.EVT_N_EVENT_REPORT, report.take), (evt.EVT_PDU_SENT, report.sent)]
     association = associate(partner, [build_context(PUSH_MODEL)], calling, handlers=handlers)
     if association is None:
         return False
@@ -60,19 +62,41 @@ def ask(
         if status.get("Status") != _SUCCESS:
             return False
         deadline = time.monotonic() + _STAY
-        while association.is_established and time.monotonic() < deadline and not answered():
-            time.sleep(_TICK)
+        while association.is_established and time.monotonic() < deadline:
+            if (answered() and not report.begun) or report.acknowledged.wait(_TICK):
+                break
         return True
     finally:
         if association.is_established:
             association.release()
 
 
-def _taken(event: Any, heard: Heard) -> int:  # noqa: ANN401 - pynetdicom's
-    try:
-        return _SUCCESS if heard(*outcome(event.event_information)) else _PROCESSING_FAILURE
-    except Refusal:
-        return _PROCESSING_FAILURE
+class _Report:
+    """A report over the association on which it was asked for, which may not end before the report is acknowledged.
+
+    A release between the report and its response would leave the partner without one: it would report again.
+    """
+
+    def __init__(self, heard: Heard) -> None:
+        self._heard = heard
+        self._taken = False
+        self.begun = False
+        self.acknowledged = Event()
+
+    def take(self, event: Any) -> tuple[int, None]:  # noqa: ANN401 - pynetdicom's
+        """Answer the report."""
+        self.begun = True
+        try:
+            asked = self._heard(*outcome(event.event_information))
+        except Refusal:
+            asked = False
+        self._taken = True
+        return _SUCCESS if asked else _PROCESSING_FAILURE, None
+
+    def sent(self, _: Any) -> None:  # noqa: ANN401 - pynetdicom's
+        """A PDU has gone out; the first one after the report is its response."""
+        if self._taken:
+            self.acknowledged.set()
 
 
 @dataclass(frozen=True, slots=True)

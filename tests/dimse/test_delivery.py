@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage, StudyRootQueryRetrieveInformationModelGet
 
 from hayat_fhir.dimse.delivery import ImageDelivery
+from hayat_fhir.dimse.proof import ask, new_transaction
 from hayat_fhir.errors import Unavailable, Unprocessable
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.partners import Partner
@@ -99,6 +102,32 @@ async def test_another_site_commits(gateway: Gateway, mongodb_url: str, database
         assert theirs == {row["_id"]: row["sha256"] for row in gateway.door.rows.find({})}
         assert await deliver(gateway, partner) == (3, 3)
         assert sum(images for _, images in other.door.transferred) == 3
+
+
+async def test_a_report_is_acknowledged_before_the_association_ends(
+    gateway: Gateway, mongodb_url: str, database_name: str, tmp_path: Path
+) -> None:
+    """However long this site takes over the report, the other one gets its response, and owes none any more."""
+    async with opened_gateway(mongodb_url, f"{database_name}-b", tmp_path / "other") as other:
+        await other.peer("HAYAT")
+        partner = await gateway.peer("OTHER", port=other.port)
+        partner = Partner(**{**{name: getattr(partner, name) for name in partner.__slots__}, "ae_title": "HAYAT"})
+        answered = Event()
+
+        def heard(*_: object) -> bool:
+            answered.set()
+            time.sleep(0.5)
+            return True
+
+        asked = (partner, "HAYAT", new_transaction(), [(str(CTImageStorage), "1.2.3")])
+        assert await asyncio.to_thread(ask, *asked, heard, answered.is_set)
+        owed = other.site.database.collection("commitments")
+        left = [await owed.count_documents({})]
+        for _ in range(100):
+            if left[-1]:
+                await asyncio.sleep(0.05)
+                left.append(await owed.count_documents({}))
+        assert left[-1] == 0
 
 
 async def test_what_a_partner_has_lost_is_sent_again(
