@@ -42,14 +42,23 @@ class Limited:
     """An application whose WebSockets are closed when a client sends too much at once, or too often.
 
     ``longest``: characters or bytes of one message. The application finds in the scope, under ``CLOSE``, a way to end
-    a connection whatever its client does.
+    a connection whatever its client does. ``exceeded`` is told the scope of one whose client sends too much.
     """
 
-    def __init__(self, application: Application, *, rate: float, burst: float, longest: int) -> None:
+    def __init__(
+        self,
+        application: Application,
+        *,
+        rate: float,
+        burst: float,
+        longest: int,
+        exceeded: Callable[[Scope], None] = lambda _: None,
+    ) -> None:
         self._application = application
         self._rate = rate
         self._burst = burst
         self._longest = longest
+        self._exceeded = exceeded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand one connection on."""
@@ -61,6 +70,8 @@ class Limited:
         async def limited() -> Message:
             message = await receive()
             if message["type"] != "websocket.receive":
+                if message.get("code") == TOO_BIG:
+                    self._exceeded(inner)
                 return message
             code = 0
             if len(message.get("text") or message.get("bytes") or b"") > self._longest:
@@ -69,6 +80,7 @@ class Limited:
                 code = POLICY_VIOLATION
             if not code:
                 return message
+            self._exceeded(inner)
             await send({"type": "websocket.close", "code": code})
             return {"type": "websocket.disconnect", "code": code}
 
@@ -76,4 +88,5 @@ class Limited:
             with contextlib.suppress(RuntimeError):
                 await send({"type": "websocket.close", "code": POLICY_VIOLATION})
 
-        await self._application({**scope, CLOSE: close}, limited, send)
+        inner = {**scope, CLOSE: close}
+        await self._application(inner, limited, send)

@@ -17,9 +17,9 @@ import socketio
 import structlog
 
 from hayat_fhir.errors import HayatError, Refusal, Throttled, Unauthenticated, Unavailable
-from hayat_fhir.realtime.allowance import CLOSE, Allowance, Application, Limited
+from hayat_fhir.realtime.allowance import CLOSE, Allowance, Application, Limited, Scope
 from hayat_fhir.realtime.redis_events import RedisEvents
-from hayat_fhir.realtime.upgrades import SingleUpgrade
+from hayat_fhir.realtime.upgrades import SingleUpgrade, session_id
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.authentication import Authentication
@@ -35,6 +35,10 @@ _WARNING = 60.0
 _CHECK = 1.0
 _REVOKED = 2.2
 """Seconds after the change of an account at which its tokens are looked at again: the next read is a fresh one."""
+_BARRED = 10.0
+"""Seconds for which a token is not taken again whose socket has sent too much."""
+_RECONSIDER = 1.0
+"""Seconds after which one that comes in that time is told so: it costs least while it waits."""
 _PARTING = 0.5
 """Seconds in which a client that is put out takes the last words."""
 _ROLES = frozenset({Role.PATIENT, Role.DOCTOR, Role.STAFF})
@@ -51,8 +55,8 @@ class Session:
     caller: Caller
     token: str
     expires: float
-    close: Callable[[], Awaitable[None]] | None = None
-    """Ends its WebSocket; None where it polls."""
+    connection: Scope
+    """Of its WebSocket, or of the first request where it polls."""
     allowance: Allowance = field(default_factory=lambda: Allowance(RATE, BURST))
     warned: bool = False
 
@@ -98,6 +102,7 @@ class Sockets:
         self._gone: list[Gone] = []
         self._anonymous: dict[str, float] = {}
         self._due: dict[str, float] = {}
+        self._barred: dict[str, float] = {}
         self.server.on("connect", self._connect)
         self.server.on("disconnect", self._disconnect)
         self.server.on("*", self._unknown)
@@ -107,7 +112,7 @@ class Sockets:
     def application(self) -> Application:
         """The door at ``/socket.io``."""
         inner: Application = socketio.ASGIApp(self.server, socketio_path="socket.io")
-        return Limited(SingleUpgrade(inner), rate=RATE, burst=BURST, longest=LONGEST)
+        return Limited(SingleUpgrade(inner), rate=RATE, burst=BURST, longest=LONGEST, exceeded=self._exceeded)
 
     def on(self, event: str, handler: Handler) -> None:
         """Have an event handled; what the handler returns goes into the acknowledgement."""
@@ -124,7 +129,7 @@ class Sockets:
                 answer = _told(refusal)
                 await self.emit("refused", {"event": event, **answer}, to=sid)
                 if isinstance(refusal, Throttled):
-                    await self._end(session)
+                    await self._put_out(session)
                 return {"ok": False, **answer}
             except Exception as error:  # noqa: BLE001 - a boundary: nothing of a fault may leave the process
                 _LOG.error("fault", event=event, cause=type(error).__name__)
@@ -190,6 +195,7 @@ class Sockets:
             due = [sid for sid, moment in self._due.items() if moment <= time.monotonic()]
             await asyncio.gather(*(self._recheck(sid) for sid in due))
             await self._drop_anonymous()
+            self._barred = {token: end for token, end in self._barred.items() if end > time.monotonic()}
 
     async def _recheck(self, sid: str) -> None:
         self._due.pop(sid, None)
@@ -205,18 +211,39 @@ class Sockets:
 
     async def _end(self, session: Session) -> None:
         """Put a socket out, and do not wait for its client to leave: the library would, until the next ping."""
-        transport = self.server.eio.sockets.get(self.server.manager.eio_sid_from_sid(session.sid, "/"))
+        transport = self.server.eio.sockets.get(self._engine_id(session.sid))
         await self.server.disconnect(session.sid)
-        if session.close is not None and transport is not None:
+        close = session.connection.get(CLOSE)
+        if close is not None and transport is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_PARTING):
                     await transport.queue.join()
-            await session.close()
+            await close()
+
+    async def _put_out(self, session: Session) -> None:
+        """End a socket that has sent too much."""
+        self._bar(session)
+        await self._end(session)
+
+    def _exceeded(self, connection: Scope) -> None:
+        """Bar the session of a WebSocket: one of its own, or one that has polled before."""
+        id = session_id(connection)
+        for session in list(self.sessions.values()):
+            if session.connection is connection or (id and id == self._engine_id(session.sid)):
+                self._bar(session)
+
+    def _bar(self, session: Session) -> None:
+        self._barred[session.token] = time.monotonic() + _BARRED
+
+    def _engine_id(self, sid: str) -> str | None:
+        """Of a socket, the id of its session of Engine.IO."""
+        id: str | None = self.server.manager.eio_sid_from_sid(sid, "/")
+        return id
 
     async def _drop_anonymous(self) -> None:
         """Close connections that have not presented a token in time."""
         now = time.monotonic()
-        known = {self.server.manager.eio_sid_from_sid(sid, "/") for sid in self.sessions}
+        known = {self._engine_id(sid) for sid in self.sessions}
         self._anonymous = {id: self._anonymous.get(id, now) for id in list(self.server.eio.sockets) if id not in known}
         for id, since in self._anonymous.items():
             if now - since > _SILENT:
@@ -227,6 +254,9 @@ class Sockets:
         try:
             if not isinstance(token, str):
                 raise Unauthenticated("a token is needed")
+            if token in self._barred:
+                await asyncio.sleep(_RECONSIDER)
+                raise Throttled("too many messages")
             client = environ["asgi.scope"].get("client")
             caller = await self._authentication.caller(token, client[0] if client else None)
             expires = await self._authentication.until(token)
@@ -238,7 +268,7 @@ class Sockets:
         except HayatError as refusal:
             told = _told(refusal) if isinstance(refusal, Refusal) else {}
             raise socketio.exceptions.ConnectionRefusedError(told.get("message", "refused"), told) from None
-        self.sessions[sid] = Session(sid, caller, token, expires, environ["asgi.scope"].get(CLOSE))
+        self.sessions[sid] = Session(sid, caller, token, expires, environ["asgi.scope"])
         await self.server.enter_room(sid, account_room(caller.subject))
         await self.server.enter_room(sid, role_room(caller.role))
 
@@ -266,7 +296,7 @@ class Sockets:
         del event, payload
         session = self.sessions.get(sid)
         if session is not None and not session.allowance.take():
-            await self._end(session)
+            await self._put_out(session)
         return {"ok": False, "code": "not-supported", "message": "there is no such event"}
 
 

@@ -150,6 +150,38 @@ async def test_what_no_client_sends_ends_the_connection(served: Served, packets:
             assert answer.startswith(("2", "42"))
 
 
+@pytest.mark.parametrize("packets", [["42" + json.dumps(["message", "x" * 2**20])], ["3"] * 1000], ids=["long", "many"])
+async def test_who_sends_too_much_is_not_let_in_again_at_once(
+    served: Served, connect: Connect, packets: list[str]
+) -> None:
+    """Its token is of no use for some seconds, whether its WebSocket was one from the start or had polled before."""
+    direct, polled = await served.person("patient"), await served.person("patient")
+    async with websockets.connect(_socket_url(served), proxy=None) as hostile:
+        await hostile.recv()
+        await hostile.send(f"40{json.dumps({'token': direct.token})}")
+        await hostile.recv()
+        with suppress(ConnectionClosed):
+            for packet in packets:
+                await hostile.send(packet)
+        await _ended(hostile)
+    async with polled.at(served.url) as http:
+        query = {"EIO": "4", "transport": "polling"}
+        query["sid"] = json.loads((await http.get("/socket.io/", params=query)).text[1:])["sid"]
+        await http.post("/socket.io/", params=query, content=f"40{json.dumps({'token': polled.token})}")
+        assert (await http.get("/socket.io/", params=query)).text.startswith("40{")
+    async with websockets.connect(f"{_socket_url(served)}&sid={query['sid']}", proxy=None) as hostile:
+        await hostile.send("2probe")
+        assert await hostile.recv() == "3probe"
+        with suppress(ConnectionClosed):
+            for packet in ("5", *packets):
+                await hostile.send(packet)
+        await _ended(hostile)
+    for person in (direct, polled):
+        with pytest.raises(socketio.exceptions.ConnectionError):
+            await connect(person)
+    assert (await (await connect(await served.person("patient"))).call("watch-presence"))["ok"]
+
+
 async def test_an_engine_session_is_not_taken_over(served: Served, connect: Connect) -> None:
     """Neither by the socket id that others are told, nor by the transport's own."""
     victim = await served.person("doctor")
