@@ -5,7 +5,6 @@ import type { Consent, ConsentProvision, Parameters, ParametersParameter } from 
 import { Building2, ShieldCheck, ShieldOff } from "lucide-react";
 import { idOf, read } from "../fhir";
 import { useFormat } from "../format";
-import { useOptimistic } from "../optimistic";
 import { json } from "../server";
 import { useSignedIn } from "../session";
 import { Badge, Button, Input } from "../ui/controls";
@@ -80,12 +79,13 @@ async function write(patient: string, partner: Partner, change: (consent: Consen
 export function Sharing() {
   const { t } = useTranslation();
   const { id } = useSignedIn();
+  const queries = useQueryClient();
   const [giving, setGiving] = useState<Partner>();
   const query = useQuery({ queryKey: ["sharing", id], queryFn: ({ signal }) => sharing(id, signal) });
-  const withdraw = useOptimistic<Partner[], Partner>({
-    queryKey: ["sharing", id],
-    write: (partner) => write(id, partner, (consent) => ({ ...consent, status: partner.permitted ? "inactive" : "rejected" })),
-    foresee: (all, partner) => all.map((one) => (one.id === partner.id ? { ...one, permitted: false, basis: "consent" } : one)),
+  // Shown when the server says so, not before: who reads "Forbidden" relies on it.
+  const withdraw = useMutation({
+    mutationFn: (partner: Partner) => write(id, partner, (consent) => ({ ...consent, status: partner.permitted ? "inactive" : "rejected" })),
+    onSettled: () => queries.invalidateQueries({ queryKey: ["sharing"] }),
   });
   return (
     <>
