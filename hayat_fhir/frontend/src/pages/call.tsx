@@ -20,6 +20,11 @@ function act(id: string, action: string, body: unknown = {}): Promise<void> {
   return json<Consultation>(`/realtime/consultations/${id}/${action}`, { method: "POST", json: body }).then(told);
 }
 
+/** What a button does: on a phone its picture says it, so that all fit in one row below the faces. */
+function Name({ children, always = false }: { children: string; always?: boolean }) {
+  return <span className={clsx(!always && "max-sm:sr-only")}>{children}</span>;
+}
+
 /** Who is there, and what can be done meanwhile. */
 function Conversation({ consultation }: { consultation: Consultation }) {
   const { t } = useTranslation();
@@ -41,6 +46,7 @@ function Conversation({ consultation }: { consultation: Consultation }) {
     side.current?.pass(consultation);
   }, [consultation, state?.local, state?.remotes]);
   const agreed = consultation.recording.agreed.includes(role);
+  const asked = !agreed && consultation.recording.state === "asked";
   return (
     <div className={clsx("grid grid-cols-[minmax(0,1fr)] items-start gap-6", writing && "xl:grid-cols-[minmax(0,1fr)_24rem]")}>
       <div className={clsx(writing && "sm:max-xl:sticky sm:max-xl:top-16 sm:max-xl:z-10 sm:max-xl:bg-canvas sm:max-xl:pb-3")}>
@@ -53,30 +59,30 @@ function Conversation({ consultation }: { consultation: Consultation }) {
             {t(state.problem)}
           </p>
         )}
-        <div className="mt-5 flex flex-wrap items-center justify-center gap-3">
+        <div className="mt-5 flex flex-wrap items-center justify-center gap-2 max-sm:[&>*]:px-3 sm:gap-3">
           <Button aria-pressed={state?.microphone === false} onClick={() => side.current?.microphone(state?.microphone === false)}>
             {state?.microphone === false ? <MicOff className="size-4" aria-hidden /> : <Mic className="size-4" aria-hidden />}
-            {t(state?.microphone === false ? "call.unmute" : "call.mute")}
+            <Name>{t(state?.microphone === false ? "call.unmute" : "call.mute")}</Name>
           </Button>
           <Button aria-pressed={state?.camera === false} onClick={() => side.current?.camera(state?.camera === false)}>
             {state?.camera === false ? <CameraOff className="size-4" aria-hidden /> : <Camera className="size-4" aria-hidden />}
-            {t(state?.camera === false ? "call.cameraOn" : "call.cameraOff")}
+            <Name>{t(state?.camera === false ? "call.cameraOn" : "call.cameraOff")}</Name>
           </Button>
           {!guest && (
             <Button aria-pressed={agreed} onClick={() => void act(id, "recording", { agree: !agreed }).catch(() => undefined)}>
               <CircleDot className="size-4" aria-hidden />
-              {t(agreed ? "call.stopRecording" : consultation.recording.state === "asked" ? "call.agreeToRecord" : "call.record")}
+              <Name always={asked}>{t(agreed ? "call.stopRecording" : asked ? "call.agreeToRecord" : "call.record")}</Name>
             </Button>
           )}
           {role === "doctor" && (
             <>
               <Button aria-pressed={writing} onClick={() => setWriting(!writing)}>
                 <NotebookPen className="size-4" aria-hidden />
-                {t("record.write")}
+                <Name>{t("record.write")}</Name>
               </Button>
               <Link to={`/app/patients/${consultation.patient.id}`} target="_blank" rel="opener" className={buttonClass("plain")}>
                 <UserRound className="size-4" aria-hidden />
-                {t("call.chart")}
+                <Name>{t("call.chart")}</Name>
               </Link>
             </>
           )}
@@ -84,7 +90,7 @@ function Conversation({ consultation }: { consultation: Consultation }) {
             <>
               <Button onClick={() => setInviting(true)}>
                 <UserRoundPlus className="size-4" aria-hidden />
-                {t("invite.title")}
+                <Name>{t("invite.title")}</Name>
               </Button>
               <InviteDialog open={inviting} close={() => setInviting(false)} consultation={consultation} />
             </>
@@ -92,12 +98,12 @@ function Conversation({ consultation }: { consultation: Consultation }) {
           {guest ? (
             <Button kind="danger" onClick={() => void navigate("/app")}>
               <LogOut className="size-4 rtl:-scale-x-100" aria-hidden />
-              {t("call.leave")}
+              <Name>{t("call.leave")}</Name>
             </Button>
           ) : (
             <Button kind="danger" onClick={() => void act(id, "end").catch(() => undefined)}>
               <PhoneOff className="size-4" aria-hidden />
-              {t("call.hangUp")}
+              <Name>{t("call.hangUp")}</Name>
             </Button>
           )}
         </div>
