@@ -60,7 +60,8 @@ def test_paging_and_fields(archive: Archive) -> None:
         bare = http.get("/studies?PatientID=P-1").json()[0]
         told = http.get("/studies?PatientID=P-1&includefield=all")
         assert set(bare) <= set(told.json()[0])
-        instance = http.get(f"/studies/{study}/instances?limit=1").json()[0]
+        within = archive.images["CT0"].SeriesInstanceUID
+        instance = http.get(f"/studies/{study}/series/{within}/instances?limit=1").json()[0]
         assert [instance[tag]["Value"] for tag in ("00280010", "00280011", "00280100")] == [[128], [128], [16]]
         series = http.get(f"/studies/{study}/series?includefield=Manufacturer&Modality=CT").json()[0]
         assert series["00080070"]["Value"]
