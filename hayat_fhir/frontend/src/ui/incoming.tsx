@@ -49,7 +49,7 @@ export function Availability() {
       aria-checked={available}
       disabled={!connected}
       onClick={() => setAvailable(!available)}
-      className="flex min-h-11 items-center gap-2 rounded-lg px-3 text-sm text-muted hover:bg-sunken hover:text-ink disabled:opacity-60"
+      className="flex min-h-11 items-center gap-2 rounded-lg px-1 text-sm whitespace-nowrap text-muted hover:bg-sunken hover:text-ink disabled:opacity-60 sm:px-3"
     >
       <span className={available ? "size-2.5 rounded-full bg-brand" : "size-2.5 rounded-full bg-edge"} aria-hidden />
       {t(available ? "presence.online" : "presence.offline")}
