@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from hayat_fhir.dicom.header import is_uid
-from hayat_fhir.dicom.matching import Condition, conditions, fuzzy
+from hayat_fhir.dicom.matching import Condition, admits, conditions, fuzzy, normal_values
 from hayat_fhir.errors import InvalidRequest
 
 
@@ -74,6 +74,10 @@ InstitutionName BodyPartExamined Laterality PerformedProcedureStepStartDate Perf
 SOPInstanceUID SOPClassUID InstanceNumber NumberOfFrames ImageType"""
 MATCHED = frozenset(_MATCHED.split())
 """The keys that select; any other is for asking only, whatever its value (PS3.4 C.2.2.1.3)."""
+MATCHED_WITHIN = MappingProxyType(
+    {"RequestAttributesSequence": frozenset({"ScheduledProcedureStepID", "RequestedProcedureID"})}
+)
+"""The keys that select within the items of a sequence."""
 _LONGEST_ASKED = 1024
 
 
@@ -87,11 +91,25 @@ class Key:
     conditions: tuple[Condition, ...] = ()
     asked: str = ""
     """The value as it was asked for, shortened."""
+    within: tuple[Key, ...] = ()
+    """Of a sequence: the keys that one of its items must meet, all of them (PS3.4 C.2.2.2.6)."""
 
     @property
     def level(self) -> Level:
         """The level of the attribute."""
         return LEVEL_OF.get(self.keyword, Level.IMAGE)
+
+    @property
+    def selects(self) -> bool:
+        """Whether its value must meet anything."""
+        return bool(self.conditions or self.within)
+
+    def is_met(self, attributes: Mapping[str, Any]) -> bool:
+        """Whether an entity, or an item, with these attributes (DICOM JSON) meets it."""
+        element = attributes.get(self.tag, {})
+        if self.within:
+            return any(all(key.is_met(item) for key in self.within) for item in element.get("Value", ()))
+        return admits(self.conditions, normal_values(element))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +121,7 @@ class Query:
 
     def at(self, level: Level) -> list[Key]:
         """The keys of one level that select."""
-        return [key for key in self.keys.values() if key.level is level and key.conditions]
+        return [key for key in self.keys.values() if key.level is level and key.selects]
 
     def unique(self, level: Level) -> tuple[str, ...]:
         """The values of a level's unique key; none where any will do."""
@@ -114,7 +132,7 @@ class Query:
 def query(level: str, elements: Mapping[str, tuple[str, str, Any]], top: Level, *, relational: bool = False) -> Query:
     """The query of an identifier whose elements are (tag, VR, value) by keyword, in the model that begins at ``top``.
 
-    A ``relational`` query need not name its study.
+    The value of a sequence are the elements of its one item. A ``relational`` query need not name its study.
 
     Raises:
         InvalidRequest: It has no level of the model, lacks a unique key above its level, or a value is malformed.
@@ -123,10 +141,7 @@ def query(level: str, elements: Mapping[str, tuple[str, str, Any]], top: Level, 
     if level not in Level.__members__ or Level[level] < top:
         raise InvalidRequest("no such level in this information model", code="value", expression=["QueryRetrieveLevel"])
     at = Level[level]
-    keys = {}
-    for keyword, (tag, vr, value) in elements.items():
-        wanted = conditions(vr, value, keyword) if keyword in MATCHED else ()
-        keys[keyword] = Key(keyword, tag, vr, wanted, str(value)[:_LONGEST_ASKED] if wanted else "")
+    keys = {keyword: _key(keyword, element, MATCHED) for keyword, element in elements.items()}
     found = Query(at, MappingProxyType(keys))
     if not relational and at > Level.STUDY and not found.unique(Level.STUDY):
         raise InvalidRequest("a unique key is missing", code="required", expression=["StudyInstanceUID"])
@@ -134,6 +149,15 @@ def query(level: str, elements: Mapping[str, tuple[str, str, Any]], top: Level, 
         if not all(is_uid(uid) for uid in found.unique(one)):
             raise InvalidRequest("a UID is malformed", code="value", expression=[UNIQUE[one]])
     return found
+
+
+def _key(keyword: str, element: tuple[str, str, Any], matched: frozenset[str]) -> Key:
+    tag, vr, value = element
+    if keyword in MATCHED_WITHIN and vr == "SQ":
+        parts = (_key(name, part, MATCHED_WITHIN[keyword]) for name, part in value.items())
+        return Key(keyword, tag, vr, within=tuple(part for part in parts if part.selects))
+    wanted = conditions(vr, value, keyword) if keyword in matched else ()
+    return Key(keyword, tag, vr, wanted, str(value)[:_LONGEST_ASKED] if wanted else "")
 
 
 def fuzzily(asked: Query) -> Query:

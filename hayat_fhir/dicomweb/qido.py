@@ -6,7 +6,7 @@ PS3.18 10.6, https://dicom.nema.org/medical/dicom/current/output/html/part18.htm
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hayat_fhir.dicom.header import is_uid
-from hayat_fhir.dicom.information_model import LEVEL_OF, MATCHED, UNIQUE, Level, Query, fuzzily, query
+from hayat_fhir.dicom.information_model import (
+    LEVEL_OF,
+    MATCHED,
+    MATCHED_WITHIN,
+    UNIQUE,
+    Level,
+    Query,
+    fuzzily,
+    query,
+)
 from hayat_fhir.dicom.tags import keyword_of, tag_of, vr_of
 from hayat_fhir.dicomweb import media_types
 from hayat_fhir.dicomweb.callers import Callers
@@ -31,7 +40,8 @@ _STUDY = """StudyDate StudyTime AccessionNumber ModalitiesInStudy ReferringPhysi
 PatientName PatientID PatientBirthDate PatientSex StudyInstanceUID StudyID StudyDescription IssuerOfPatientID
 NumberOfStudyRelatedSeries NumberOfStudyRelatedInstances"""
 _SERIES = """Modality TimezoneOffsetFromUTC SeriesDescription SeriesInstanceUID SeriesNumber BodyPartExamined
-NumberOfSeriesRelatedInstances PerformedProcedureStepStartDate PerformedProcedureStepStartTime StudyInstanceUID"""
+NumberOfSeriesRelatedInstances PerformedProcedureStepStartDate PerformedProcedureStepStartTime RequestAttributesSequence
+StudyInstanceUID"""
 _IMAGE = """SOPClassUID SOPInstanceUID InstanceNumber NumberOfFrames TimezoneOffsetFromUTC Rows Columns BitsAllocated
 AvailableTransferSyntaxUID StudyInstanceUID SeriesInstanceUID Modality"""
 _ALWAYS: Mapping[Level, frozenset[str]] = MappingProxyType(
@@ -117,14 +127,16 @@ def _query(level: Level, pairs: list[tuple[str, str]], path: Mapping[str, str]) 
             continue
         if name == "includefield":
             everything = everything or value == "all"
-            included |= {_keyword(one) for one in value.split(",") if one != "all"}
+            included |= {_path(one)[0] for one in value.split(",") if one != "all"}
             continue
-        keyword = _keyword(name)
-        if keyword not in MATCHED or LEVEL_OF.get(keyword, Level.IMAGE) > level or len(value) > _LONGEST:
+        keyword, *within = _path(name)
+        if not _is_matched(keyword, within) or LEVEL_OF.get(keyword, Level.IMAGE) > level or len(value) > _LONGEST:
             raise InvalidRequest("this attribute cannot be matched here", code="not-supported", expression=[keyword])
-        vr = vr_of(keyword)
-        values: Any = value.replace(",", "\\").split("\\") if vr == "UI" else value
-        elements[keyword] = (tag_of(keyword), vr, values)
+        if within:
+            item = elements.setdefault(keyword, (tag_of(keyword), "SQ", {}))[2]
+            item[within[0]] = _element(within[0], value)
+        else:
+            elements[keyword] = _element(keyword, value)
         included.add(keyword)
     for one, name in ((Level.STUDY, "study"), (Level.SERIES, "series")):
         if name in path:
@@ -135,13 +147,26 @@ def _query(level: Level, pairs: list[tuple[str, str]], path: Mapping[str, str]) 
     return asked, None if everything else frozenset(included)
 
 
-def _keyword(name: str) -> str:
-    """The keyword of an attribute that is named by keyword or tag; a path into a sequence counts as its last step.
+def _is_matched(keyword: str, within: Sequence[str]) -> bool:
+    """Whether an attribute selects, or one within its items."""
+    return len(within) == 1 and within[0] in MATCHED_WITHIN.get(keyword, ()) if within else keyword in MATCHED
+
+
+def _element(keyword: str, value: str) -> tuple[str, str, Any]:
+    vr = vr_of(keyword)
+    return tag_of(keyword), vr, value.replace(",", "\\").split("\\") if vr == "UI" else value
+
+
+def _path(name: str) -> list[str]:
+    """The keywords of an attribute and of the sequences around it, each named by keyword or tag.
 
     Raises:
         InvalidRequest: There is no such attribute.
     """
-    text = name.rpartition(".")[2]
+    return [_keyword(step) for step in name.split(".")]
+
+
+def _keyword(text: str) -> str:
     keyword = keyword_of(text) if _TAG.fullmatch(text) else text
     try:
         tag_of(keyword)

@@ -10,6 +10,7 @@ from typing import Any
 
 from pynetdicom import PYNETDICOM_IMPLEMENTATION_UID, PYNETDICOM_IMPLEMENTATION_VERSION
 
+from hayat_fhir.dicom.information_model import LEVEL_OF, MATCHED, MATCHED_WITHIN, Level
 from hayat_fhir.dimse.acceptor import Limits
 from hayat_fhir.dimse.service import transfer_syntaxes
 from hayat_fhir.dimse.upper_layer import MAXIMUM_PDU
@@ -50,6 +51,7 @@ def statement(conformance: Mapping[str, Any]) -> str:
         _networking(conformance),
         _contexts(conformance),
         _specifics(),
+        _keys(),
         _interfaces(),
         _rest(),
     ]
@@ -172,6 +174,19 @@ Key Object Selections titled 113001, 113037, 113038 or 113039 (DCM) of the sende
 they come before or after the note (IOCM). After 113039 the same instances are accepted again."""
 
 
+def _keys() -> str:
+    within = {f"{outer}.{inner}": outer for outer, several in MATCHED_WITHIN.items() for inner in several}
+    level = {key: LEVEL_OF.get(within.get(key, key), Level.IMAGE) for key in [*MATCHED, *within]}
+    rows = [(one.name, ", ".join(sorted(key for key in level if level[key] is one))) for one in Level]
+    return f"""#### 4.2.4 SOP specific conformance: query
+
+Keys are matched by single value, list, wildcard, range and sequence, names of people without regard to case and
+accents, at their own level and below it. Any other key only asks; where it has a value the status is 0xFF01. QIDO-RS
+matches the same attributes.
+
+{_table(("Level", "Keys that are matched"), rows)}"""
+
+
 def _interfaces() -> str:
     return """### 4.3 Network interfaces
 
@@ -192,7 +207,8 @@ Not supported.
 
 All of PS3.3 C.12.1.1.2, with code extensions (ISO 2022), are read: ISO_IR 6, 100, 101, 109, 110, 126, 127, 138, 144,
 148, 166, 192, 203, 13, GB18030, GBK, and ISO 2022 IR 6, 13, 58, 87, 100 to 148, 149, 159, 166. Stored bytes stay in the
-character set in which they came. Answers to queries are in ISO_IR 192.
+character set in which they came. Answers to queries are in that of
+the query where it can say them, else in ISO_IR 192.
 
 ## 7 Security
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pydicom.charset import convert_encodings
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from hayat_fhir.dicom.information_model import COUNTED, MATCHED, Level, Query, query
+from hayat_fhir.dicom.information_model import COUNTED, MATCHED, MATCHED_WITHIN, Level, Query, query
 from hayat_fhir.dicom.tags import tag_of
 from hayat_fhir.errors import InvalidRequest, Refusal
 
@@ -36,11 +37,7 @@ def received(read: Callable[[], Dataset], top: Level) -> tuple[Query, Dataset]:
             warnings.simplefilter("ignore")
             identifier = read()
             identifier.decode()
-            elements = {
-                str(element.keyword): (f"{element.tag:08X}", str(element.VR), element.value)
-                for element in identifier
-                if element.keyword
-            }
+            elements = _elements(identifier)
             level = str(identifier.get(_LEVEL, "") or "").strip()
     except Exception as error:  # pydicom raises whatever a stranger's bytes make it
         raise InvalidRequest("the identifier cannot be read", code="structure") from error
@@ -50,13 +47,35 @@ def received(read: Callable[[], Dataset], top: Level) -> tuple[Query, Dataset]:
     return query(level, keys, top), identifier
 
 
+def _elements(dataset: Dataset) -> dict[str, tuple[str, str, Any]]:
+    """The elements by keyword; of a sequence, those of its one item."""
+    found: dict[str, tuple[str, str, Any]] = {}
+    for element in dataset:
+        if element.keyword:
+            value = _elements(_item(element)) if element.VR == "SQ" else element.value
+            found[str(element.keyword)] = (f"{element.tag:08X}", str(element.VR), value)
+    return found
+
+
+def _item(element: DataElement) -> Dataset:
+    """The one item of a sequence in an identifier; an empty one where there is none."""
+    return next(iter(element.value or ()), Dataset())
+
+
 def is_understood(asked: Query, identifier: Dataset) -> bool:
     """Whether every key with a value selects at this level."""
     for keyword, key in asked.keys.items():
         known = (keyword in MATCHED or keyword in COUNTED) and key.level <= asked.level
-        if not known and identifier.get(keyword):
+        if not known and not _is_universal(identifier[keyword], MATCHED_WITHIN.get(keyword, frozenset())):
             return False
     return True
+
+
+def _is_universal(element: DataElement, matched: frozenset[str] = frozenset()) -> bool:
+    """Whether nothing is to be matched by a key, but for what of a sequence is."""
+    if element.VR != "SQ":
+        return not element.value
+    return all(part.keyword in matched or _is_universal(part) for part in _item(element))
 
 
 def answer(asked: Query, found: Mapping[str, Any], identifier: Dataset, ae_title: str) -> Dataset:
@@ -64,11 +83,8 @@ def answer(asked: Query, found: Mapping[str, Any], identifier: Dataset, ae_title
 
     ``found`` are the attributes of the match as DICOM JSON; ``ae_title`` is where it is retrieved.
     """
-    shown = {
-        key.tag: found.get(key.tag, {"vr": key.vr})
-        for key in asked.keys.values()
-        if key.level <= asked.level or key.tag in found
-    }
+    told = {key.tag for key in asked.keys.values() if key.level <= asked.level or key.tag in found}
+    shown = {tag: element for tag, element in asked_for(found, identifier).items() if tag in told}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset = Dataset.from_json(dict(sorted(shown.items())))
@@ -76,6 +92,20 @@ def answer(asked: Query, found: Mapping[str, Any], identifier: Dataset, ae_title
         dataset.RetrieveAETitle = ae_title
         dataset.InstanceAvailability = "ONLINE"
         return with_charset(dataset, shown, identifier)
+
+
+def asked_for(found: Mapping[str, Any], asked: Dataset) -> dict[str, Any]:
+    """What of these attributes (DICOM JSON) an identifier asks for; also within sequences, of which it names a part."""
+    shown: dict[str, Any] = {}
+    for element in asked:
+        if element.keyword in {"", _CHARSET}:
+            continue
+        tag = f"{element.tag:08X}"
+        known = found.get(tag, {"vr": str(element.VR)})
+        if element.VR == "SQ" and len(_item(element)) and known.get("Value"):
+            known = {"vr": "SQ", "Value": [asked_for(one, _item(element)) for one in known["Value"]]}
+        shown[tag] = known
+    return shown
 
 
 def with_charset(dataset: Dataset, said: Mapping[str, Any], identifier: Dataset) -> Dataset:

@@ -14,7 +14,7 @@ from pynetdicom import evt
 
 from hayat_fhir.dicom.matching import conditions
 from hayat_fhir.dimse.event_loop import EventLoop
-from hayat_fhir.dimse.identifiers import status, with_charset
+from hayat_fhir.dimse.identifiers import asked_for, status, with_charset
 from hayat_fhir.dimse.query import CANCELLED, MOST_MATCHES, OUT_OF_RESOURCES, PENDING, KnownAs, refused
 from hayat_fhir.dimse.service import Event, Service, contexts
 from hayat_fhir.errors import InvalidRequest, Refusal
@@ -95,17 +95,4 @@ def _answer(entry: Mapping[str, Any], identifier: Dataset) -> Dataset:
     """What was asked for of an entry."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return with_charset(Dataset.from_json(_asked_for(entry, identifier)), entry, identifier)
-
-
-def _asked_for(entry: Mapping[str, Any], asked: Dataset) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for element in asked:
-        if element.keyword in _NOT_MATCHED or not element.keyword:
-            continue
-        tag = f"{element.tag:08X}"
-        known = entry.get(tag, {"vr": str(element.VR)})
-        if element.VR == "SQ" and known.get("Value") and element.value and len(element.value[0]):
-            known = {"vr": "SQ", "Value": [_asked_for(item, element.value[0]) for item in known["Value"]]}
-        found[tag] = known
-    return found
+        return with_charset(Dataset.from_json(asked_for(entry, identifier)), entry, identifier)

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
-from hayat_fhir.dicom.information_model import UNIQUE, Level, Query
-from hayat_fhir.dicom.matching import Condition, admits, normal_values
+from hayat_fhir.dicom.information_model import UNIQUE, Key, Level, Query
+from hayat_fhir.dicom.matching import Condition
 from hayat_fhir.dicom.tags import tag_of, vr_of
 from hayat_fhir.errors import Refusal
 from hayat_fhir.security.callers import Caller, Restriction
@@ -104,14 +104,13 @@ class ImagingQuery:
         parts = {one.uid: one for one in _series(row, query)}
         if not parts:
             return
-        keys = [(key.tag, key.conditions) for key in query.at(Level.IMAGE) if key.keyword != UNIQUE[Level.IMAGE]]
+        keys = [key for key in query.at(Level.IMAGE) if key.keyword != UNIQUE[Level.IMAGE]]
         chosen = () if len(parts) == len(row.series) else tuple(parts)
         async for images in self._images.of_study(row.uid, row.imaging_study, chosen, query.unique(Level.IMAGE)):
             found = [
                 {**_study(row), **_of_series(parts[image.series]), **_image(image)}
                 for image in images
-                if image.series in parts
-                and all(admits(wanted, normal_values(image.attributes.get(tag, {}))) for tag, wanted in keys)
+                if image.series in parts and all(key.is_met(image.attributes) for key in keys)
             ]
             if found:
                 yield found
@@ -122,10 +121,7 @@ def _series(row: ImagingStudyRow, query: Query) -> list[Series]:
     uids = query.unique(Level.SERIES)
     keys = [key for key in query.at(Level.SERIES) if key.keyword != UNIQUE[Level.SERIES]]
     return [
-        one
-        for one in row.series
-        if (not uids or one.uid in uids)
-        and all(admits(key.conditions, normal_values(one.attributes.get(key.tag, {}))) for key in keys)
+        one for one in row.series if (not uids or one.uid in uids) and all(key.is_met(one.attributes) for key in keys)
     ]
 
 
@@ -173,10 +169,11 @@ def _element(keyword: str, *values: object) -> Attributes:
 
 def _asked(query: Query) -> str:
     """The query as it stands in the audit trail: its level, and each key that selects."""
-    return "&".join([f"QueryRetrieveLevel={query.level.name}", *_keys(query)])
+    return "&".join([f"QueryRetrieveLevel={query.level.name}", *_keys(query.keys.values())])
 
 
-def _keys(query: Query) -> Iterator[str]:
-    for key in query.keys.values():
+def _keys(keys: Iterable[Key], path: str = "") -> Iterator[str]:
+    for key in keys:
         if key.conditions:
-            yield f"{key.keyword}={key.asked}"
+            yield f"{path}{key.keyword}={key.asked}"
+        yield from _keys(key.within, f"{path}{key.keyword}.")

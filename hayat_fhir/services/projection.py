@@ -153,7 +153,7 @@ class Projection:
             except Conflict:
                 continue
             await self._imaging_documents.project(instances, stored, base)
-            row = imaging_study_row(instances, stored)
+            row = imaging_study_row(instances, stored, details)
             await self._rows.put(row)
             await self._arrivals.put(arrival(instances, row, subject))
             await self._instances.projected(instances, stored.id)

@@ -60,7 +60,7 @@ async def _project(run: Run, url: str, studies: int, attributes: dict[str, Any],
         rows = ImagingStudyRows(database)
         for start in range(0, studies, _TOGETHER):
             part = range(start, min(start + _TOGETHER, studies))
-            await asyncio.gather(*(rows.put(imaging_study_row(*_projected(study, attributes))) for study in part))
+            await asyncio.gather(*(rows.put(imaging_study_row(*_projected(study, attributes), {})) for study in part))
             run.progress.advance(task, len(part))
     finally:
         await database.close()

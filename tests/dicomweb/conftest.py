@@ -12,7 +12,7 @@ import pytest
 from dicomweb_client.api import DICOMwebClient
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
 from pynetdicom import AE
 
@@ -55,6 +55,13 @@ def example(file: str, study: str, series: str, number: str, name: str) -> FileD
     return image
 
 
+def request(step: str, procedure: str) -> Dataset:
+    """What was requested."""
+    made = Dataset()
+    made.ScheduledProcedureStepID, made.RequestedProcedureID = step, procedure
+    return made
+
+
 def multiframe(study: str, syntax: str | None) -> FileDataset:
     """Ten frames that are told apart by their values."""
     image = example("MR_small.dcm", study, generate_uid(), "P-2", "Other^Somebody")
@@ -93,6 +100,7 @@ def _fill(archive: Archive) -> None:
         archive.images[f"CT{number}"] = example("CT_small.dcm", head, series, "P-1", "Öz^Ayşe")
         archive.images[f"CT{number}"].InstanceNumber = number + 1
         archive.images[f"CT{number}"].SpecificCharacterSet = "ISO_IR 192"
+        archive.images[f"CT{number}"].RequestAttributesSequence = [request("STEP-1", "ORDER-1")]
     archive.images["MR"] = example("MR_small.dcm", head, generate_uid(), "P-1", "Öz^Ayşe")
     archive.images["MR"].SpecificCharacterSet = "ISO_IR 192"
     for name, syntax in FRAMES.items():

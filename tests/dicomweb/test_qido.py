@@ -48,6 +48,31 @@ def test_series_and_instances(archive: Archive) -> None:
     assert one["00081190"]["Value"] == [f"{archive.site.url}/dicomweb{archive.path('MR')}"]
 
 
+def test_series_by_their_request(archive: Archive) -> None:
+    """By keyword and by tag, at the series and below; the request is told of each series (PS3.18 table 10.6.3-4)."""
+    ct, mr = archive.images["CT0"], archive.images["MR"]
+    step, procedure = "RequestAttributesSequence.ScheduledProcedureStepID", "00400275.00401001"
+    with archive.http() as http:
+        for filters in ({step: "STEP-1"}, {procedure: "ORDER-1"}, {step: "STEP*", procedure: "ORDER-1"}):
+            (series,) = http.get("/series", params=filters).json()
+            assert series["0020000E"]["Value"] == [ct.SeriesInstanceUID]
+            (told,) = series["00400275"]["Value"]
+            assert (told["00400009"]["Value"], told["00401001"]["Value"]) == (["STEP-1"], ["ORDER-1"])
+            assert len(http.get("/instances", params=filters).json()) == 5
+        assert http.get("/series", params={step: "STEP-1", procedure: "ORDER-2"}).status_code == 204
+        every = http.get(f"/studies/{ct.StudyInstanceUID}/series", params={step: ""}).json()
+        assert {one["0020000E"]["Value"][0]: "00400275" in one for one in every} == {
+            ct.SeriesInstanceUID: True,
+            mr.SeriesInstanceUID: False,
+        }
+        bare = http.get("/instances", params={step: "STEP-1", "limit": 1}).json()[0]
+        assert "00400275" in bare
+        unasked = http.get(f"/studies/{ct.StudyInstanceUID}/instances").json()
+        assert not any("00400275" in one for one in unasked)
+        path = f"/studies/{ct.StudyInstanceUID}/instances?includefield={procedure}"
+        assert sum("00400275" in one for one in http.get(path).json()) == 5
+
+
 def test_paging_and_fields(archive: Archive) -> None:
     """Pages neither repeat nor skip, and say when there is more; fields come when asked for."""
     with archive.http() as http:
@@ -60,8 +85,7 @@ def test_paging_and_fields(archive: Archive) -> None:
         bare = http.get("/studies?PatientID=P-1").json()[0]
         told = http.get("/studies?PatientID=P-1&includefield=all")
         assert set(bare) <= set(told.json()[0])
-        within = archive.images["CT0"].SeriesInstanceUID
-        instance = http.get(f"/studies/{study}/series/{within}/instances?limit=1").json()[0]
+        instance = http.get(f"/studies/{study}/instances?limit=1&Modality=CT").json()[0]
         assert [instance[tag]["Value"] for tag in ("00280010", "00280011", "00280100")] == [[128], [128], [16]]
         series = http.get(f"/studies/{study}/series?includefield=Manufacturer&Modality=CT").json()[0]
         assert series["00080070"]["Value"]
@@ -79,6 +103,12 @@ def test_paging_and_fields(archive: Archive) -> None:
         ("/studies?StudyInstanceUID=x", 400),
         ("/studies?includefield=Nothing", 400),
         ("/studies/x/series", 400),
+        ("/studies?RequestAttributesSequence.ScheduledProcedureStepID=x", 400),
+        ("/series?RequestAttributesSequence=x", 400),
+        ("/series?RequestAttributesSequence.Modality=CT", 400),
+        ("/series?OtherPatientIDsSequence.PatientID=x", 400),
+        ("/series?00400275.00400275.00400009=x", 400),
+        ("/series?00400275.=x", 400),
     ],
 )
 def test_what_is_not_understood_is_refused(archive: Archive, path: str, status: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,58 @@ async def test_findscu_at_all_levels(gateway: Gateway, image: Maker) -> None:
             assert said.count("(Pending)") == {"PATIENT": 1, "STUDY": 1, "SERIES": 2, "IMAGE": 2}[level]
 
 
+def request(**attributes: str) -> Dataset:
+    """An item of the Request Attributes Sequence."""
+    made = Dataset()
+    for keyword, value in attributes.items():
+        setattr(made, keyword, value)
+    return made
+
+
+async def test_series_are_found_by_their_request(gateway: Gateway, image: Maker) -> None:
+    """By procedure step and requested procedure, which one item must meet together; told is what was asked for."""
+    study = generate_uid()
+    a, b, c = (generate_uid() for _ in range(3))
+    first, second, third = (image(StudyInstanceUID=study, SeriesInstanceUID=uid) for uid in (a, b, c))
+    first.RequestAttributesSequence = [
+        request(ScheduledProcedureStepID="S1", RequestedProcedureID="P1", RequestedProcedureDescription="Head"),
+        request(ScheduledProcedureStepID="S2", RequestedProcedureID="P2"),
+    ]
+    second.RequestAttributesSequence = [request(ScheduledProcedureStepID="S2", RequestedProcedureID="P1")]
+    await gateway.push(first, second, third)
+    of = {"StudyInstanceUID": study, "SeriesInstanceUID": ""}
+    for step, procedure, expected in (
+        ("S1", "", {a}),
+        ("S2", "", {a, b}),
+        ("S*", "P1", {a, b}),
+        ("S1", "P2", set()),
+        ("S2", "P1", {b}),
+        ("", "", {a, b, c}),
+    ):
+        asked = [request(ScheduledProcedureStepID=step, RequestedProcedureID=procedure)]
+        found, status = await find(gateway, keys("SERIES", **of, RequestAttributesSequence=asked))
+        assert status == 0x0000
+        assert {one.SeriesInstanceUID for one in found} == expected
+    (told,) = (one for one in found if one.SeriesInstanceUID == a)
+    assert [{part.keyword: part.value for part in item} for item in told.RequestAttributesSequence] == [
+        {"ScheduledProcedureStepID": step, "RequestedProcedureID": procedure}
+        for step, procedure in (("S1", "P1"), ("S2", "P2"))
+    ]
+    for level, key in (("SERIES", "SeriesInstanceUID"), ("IMAGE", "SOPInstanceUID")):
+        done = await tool(
+            "findscu", "-v", "-aet", "PACS", "-aec", "HAYAT", "-S", "127.0.0.1", str(gateway.port),
+            *("-k", f"QueryRetrieveLevel={level}", "-k", f"StudyInstanceUID={study}", "-k", key),
+            *("-k", "(0040,0275)[0].ScheduledProcedureStepID=S1", "-k", "(0040,0275)[0].RequestedProcedureDescription"),
+        )  # fmt: skip
+        said = done.stdout + done.stderr
+        assert said.count("(Pending)") == 1, said
+        assert str(first[key].value) in said
+        assert "[Head]" in said
+    *_, event = await gateway.events("110112")
+    asked = b64decode(event["entity"][-1]["query"]).decode()
+    assert "RequestAttributesSequence.ScheduledProcedureStepID=S1" in asked
+
+
 async def test_patients_are_told_apart_by_issuer(gateway: Gateway, image: Maker) -> None:
     """The same number of two senders is two patients, each with the counts of what the peer may see."""
     await gateway.peer("OTHER", patient_id_system="urn:other")
@@ -312,6 +365,12 @@ async def test_keys_that_do_not_select_are_warned_of(studied: Gateway) -> None:
     """An attribute that is not matched is universal, and the answer says so (0xFF01)."""
     answers = await asyncio.to_thread(_find, studied.port, keys(PatientID="A1", Occupation="Baker"), STUDY_ROOT, "PACS")
     assert [status.Status for status, _ in answers] == [0xFF01, 0x0000]
+    code = request(CodeValue="77477000")
+    of = {"PatientID": "A1", "ProcedureCodeSequence": [code]}
+    for value, expected in (("77477000", 0xFF01), ("", 0xFF00)):
+        code.CodeValue = value
+        answers = await asyncio.to_thread(_find, studied.port, keys(**of), STUDY_ROOT, "PACS")
+        assert [status.Status for status, _ in answers] == [expected, 0x0000]
 
 
 async def test_what_is_asked_for_is_answered(studied: Gateway) -> None:
