@@ -25,7 +25,7 @@ from hayat_fhir.dimse.door import Door, DoorOptions
 from hayat_fhir.dimse.peers import Peers
 from hayat_fhir.dimse.query_retrieve import QueryRetrieve
 from hayat_fhir.dimse.storage import Storage
-from hayat_fhir.dimse.tls import server_context
+from hayat_fhir.dimse.tls import ServerTls
 from hayat_fhir.dimse.verification import verification
 from hayat_fhir.errors import Refusal
 from hayat_fhir.listening import listening_socket
@@ -59,9 +59,10 @@ _SWITCH_SECONDS = 0.0005
 
 def _options(settings: Settings, *, supervised: bool) -> DoorOptions:
     certificate, key = settings.dicom_tls_certificate, settings.dicom_tls_key
+    authorities, revoked = settings.dicom_tls_client_ca, settings.dicom_tls_client_crl
     return DoorOptions(
         settings.ae_title,
-        server_context(certificate, key, settings.dicom_tls_client_ca) if certificate and key else None,
+        ServerTls(certificate, key, authorities, revoked) if certificate and key else None,
         Limits(associations=settings.dicom_associations),
         ask_for_company if supervised else None,
     )

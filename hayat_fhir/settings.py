@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     dicom_tls_key: Path | None = None
     dicom_tls_client_ca: Path | None = None
     """The authorities (PEM) of whose certificates every DICOM peer must show one."""
+    dicom_tls_client_crl: Path | None = None
+    """The revocation lists (PEM) of all these authorities; the file is read again when it changes."""
     disk_reserve_mb: int = Field(1024, ge=0)
     """MB of the disk under the data directory that images do not fill: there they are refused, for the time being."""
     ae_title: str = Field("HAYAT", pattern=r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
@@ -151,6 +153,8 @@ class Settings(BaseSettings):
             raise ValueError("HAYAT_DICOM_TLS_CERTIFICATE and HAYAT_DICOM_TLS_KEY go together")
         if self.dicom_tls_client_ca is not None and self.dicom_tls_certificate is None:
             raise ValueError("HAYAT_DICOM_TLS_CLIENT_CA needs HAYAT_DICOM_TLS_CERTIFICATE")
+        if self.dicom_tls_client_crl is not None and self.dicom_tls_client_ca is None:
+            raise ValueError("HAYAT_DICOM_TLS_CLIENT_CRL needs HAYAT_DICOM_TLS_CLIENT_CA")
         if any(url.startswith("turn") for url in self.ice_urls) != (self.ice_secret is not None):
             raise ValueError("HAYAT_ICE_SECRET and a turn: URL in HAYAT_ICE_URLS go together")
         if self.ice_relay_only and self.ice_secret is None:

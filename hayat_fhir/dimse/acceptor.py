@@ -18,9 +18,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from hayat_fhir.dimse.tls import shake_hands
+from hayat_fhir.dimse.tls import UNTRUSTED, ServerTls, shake_hands
 
 Serve = Callable[[socket.socket, tuple[Any, ...]], None]
+Untrusted = Callable[[str], None]
 _TICK_MS = 250
 _FIRST_BYTE_SECONDS = 10.0
 _YIELD_SECONDS, _MOST_YIELD_SECONDS = 0.0005, 0.003
@@ -109,15 +110,24 @@ class Occupancy:
 
 
 class Acceptor:
-    """Takes connections from a listening socket, each into a thread of its own, which calls ``serve``."""
+    """Takes connections from a listening socket, each into a thread of its own, which calls ``serve``.
+
+    ``untrusted`` hears of the address of a client without a certificate that counts.
+    """
 
     def __init__(
-        self, listening: socket.socket, occupancy: Occupancy, serve: Serve, tls: ssl.SSLContext | None = None
+        self,
+        listening: socket.socket,
+        occupancy: Occupancy,
+        serve: Serve,
+        tls: ServerTls | None,
+        untrusted: Untrusted,
     ) -> None:
         self._listening = listening
         self._occupancy = occupancy
         self._serve = serve
         self._tls = tls
+        self._untrusted = untrusted
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="accept", daemon=True)
 
@@ -160,12 +170,15 @@ class Acceptor:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
                 plain = connection
-                connection = self._tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+                connection = self._tls.context().wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
                 self._occupancy.becomes(plain, connection)
                 shake_hands(connection, _FIRST_BYTE_SECONDS)
             elif not connection.recv(1, socket.MSG_PEEK):
                 return
             self._serve(connection, address)
+        except ssl.SSLError as error:
+            if error.reason in UNTRUSTED:
+                self._untrusted(str(address[0]))
         except OSError:
             return
         finally:

@@ -213,8 +213,8 @@ the query where it can say them, else in ISO_IR 192.
 ## 7 Security
 
 The BCP 195 TLS profile (PS3.15 B.12): TLS 1.2 or 1.3 with forward secrecy and authenticated encryption, client
-certificates on demand. With TLS configured the port speaks nothing else. Every association, refusal, query, transfer
-and rejection leaves an AuditEvent.
+certificates on demand, also against revocation lists (HAYAT_DICOM_TLS_CLIENT_CRL). With TLS configured the port speaks
+nothing else. Every association, refusal, query, transfer and rejection leaves an AuditEvent.
 
 ## 8 Annexes
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from hayat_fhir.dimse.acceptor import Acceptor, Limits, Occupancy
 from hayat_fhir.dimse.association import DoorAssociation, Terms
 from hayat_fhir.dimse.peers import Peers
 from hayat_fhir.dimse.service import Event, EventType, Handler, Service
+from hayat_fhir.dimse.tls import ServerTls
 from hayat_fhir.dimse.upper_layer import MAXIMUM_PDU
 from hayat_fhir.errors import Refusal
 from hayat_fhir.store.figures import Figures
@@ -36,7 +36,7 @@ class DoorOptions:
     """How the door presents itself; with ``tls`` it speaks nothing else."""
 
     ae_title: str
-    tls: ssl.SSLContext | None = None
+    tls: ServerTls | None = None
     limits: Limits = field(default_factory=Limits)
     busy: Callable[[], None] | None = None
     """Called when there are several associations at the same time."""
@@ -69,7 +69,9 @@ class Door:
         self._stopping = threading.Event()
         self._occupancy = Occupancy(options.limits)
         self._terms = self._agreed(options)
-        self._acceptor = Acceptor(listening, self._occupancy, self._serve, options.tls)
+        self._acceptor = Acceptor(
+            listening, self._occupancy, self._serve, options.tls, lambda address: refused("", address)
+        )
 
     @property
     def associations(self) -> list[DoorAssociation]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import ssl
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+
+import structlog
+from structlog.typing import FilteringBoundLogger
 
 from hayat_fhir.errors import ConfigurationError
 
@@ -30,8 +34,51 @@ class Certificate:
         return _normal(host) in self.hosts
 
 
-def server_context(certificate: Path, key: Path, client_authorities: Path | None) -> ssl.SSLContext:
+UNTRUSTED = frozenset({"CERTIFICATE_VERIFY_FAILED", "PEER_DID_NOT_RETURN_A_CERTIFICATE"})
+"""The reasons of failed handshakes whose client has shown no certificate that counts."""
+
+
+class ServerTls:
+    """The TLS of the port as its files say: where one has changed they are read again, for the next connection.
+
+    A context is never changed, but made anew: else a client whose certificate was revoked could resume a session.
+    What cannot be read leaves everything as it was.
+    """
+
+    def __init__(
+        self, certificate: Path, key: Path, client_authorities: Path | None = None, client_crl: Path | None = None
+    ) -> None:
+        self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.dimse")
+        self._files = (certificate, key, client_authorities, client_crl)
+        self._lock = threading.Lock()
+        self._seen = self._state()
+        self._context = server_context(*self._files)
+
+    def context(self) -> ssl.SSLContext:
+        """The context for a connection that comes now."""
+        with self._lock:
+            state = self._state()
+            if state != self._seen:
+                self._seen = state
+                try:
+                    self._context = server_context(*self._files)
+                except ConfigurationError as error:
+                    self._log.error("TLS files not taken over", reason=str(error))
+                else:
+                    self._log.info("TLS files taken over")
+            return self._context
+
+    def _state(self) -> list[tuple[int, int, int] | None]:
+        return [None if file is None else _state(file) for file in self._files]
+
+
+def server_context(
+    certificate: Path, key: Path, client_authorities: Path | None = None, client_crl: Path | None = None
+) -> ssl.SSLContext:
     """The TLS context of the port; with ``client_authorities`` every client must show a certificate of one of them.
+
+    ``client_crl`` holds the revocation lists of all these authorities: a certificate that is on its list, or whose
+    authority has no list there that is still valid, does not count (RFC 5280 6.3).
 
     Raises:
         ConfigurationError: A file cannot be read, or does not hold what it should.
@@ -50,7 +97,21 @@ def server_context(certificate: Path, key: Path, client_authorities: Path | None
         except (OSError, ssl.SSLError) as error:
             raise ConfigurationError(f"HAYAT_DICOM_TLS_CLIENT_CA: {_reason(error)}") from error
         context.verify_mode = ssl.CERT_REQUIRED
+    if client_crl is not None:
+        _load_revocations(context, client_crl)
     return context
+
+
+def _load_revocations(context: ssl.SSLContext, client_crl: Path) -> None:
+    trusted = context.cert_store_stats()["x509"]
+    try:
+        context.load_verify_locations(client_crl)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"HAYAT_DICOM_TLS_CLIENT_CRL: {_reason(error)}") from error
+    held = context.cert_store_stats()
+    if not held["crl"] or held["x509"] != trusted:
+        raise ConfigurationError("HAYAT_DICOM_TLS_CLIENT_CRL: must hold revocation lists, and nothing to be trusted")
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
 
 
 def shake_hands(connection: ssl.SSLSocket, seconds: float) -> None:
@@ -85,6 +146,15 @@ def peer_certificate(connection: object) -> Certificate | None:
     shown: Mapping[str, Any] = connection.getpeercert() or {}
     names = [name for kind, name in shown.get("subjectAltName", ()) if kind in {"DNS", "IP Address"}]
     return Certificate(sha256(encoded).hexdigest(), frozenset(map(_normal, names)))
+
+
+def _state(file: Path) -> tuple[int, int, int] | None:
+    """What tells a file from what it was before; None where it is not there."""
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _normal(host: str) -> str:

@@ -21,7 +21,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from hayat_fhir.dimse.door import DoorOptions
-from hayat_fhir.dimse.tls import server_context
+from hayat_fhir.dimse.tls import ServerTls
 from hayat_fhir.errors import ConfigurationError
 
 from .conftest import PEER, RunningDoor, opened
@@ -29,17 +29,25 @@ from .conftest import PEER, RunningDoor, opened
 
 @dataclass(frozen=True)
 class Issued:
-    """A certificate and its key, in files; ``sha256`` is the certificate's."""
+    """A certificate and its key, in files; ``sha256`` and ``number`` are the certificate's."""
 
     certificate: Path
     key: Path
     sha256: str
+    number: int
+
+
+def _encoded(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 class Authority:
     """Issues certificates into a folder."""
 
     def __init__(self, folder: Path, name: str) -> None:
+        folder.mkdir(exist_ok=True)
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -47,6 +55,12 @@ class Authority:
         built = self._builder(name, self._key).add_extension(x509.BasicConstraints(True, 0), True)
         signed = built.sign(self._key, hashes.SHA256())
         self.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+
+    def itself(self) -> Issued:
+        """Its own certificate, to be shown by a client."""
+        key = self.certificate.with_suffix(".key")
+        key.write_bytes(_encoded(self._key))
+        return Issued(self.certificate, key, "", 0)
 
     def issue(self, name: str, address: str = "127.0.0.1", *, expired: bool = False) -> Issued:
         """A certificate for an address."""
@@ -57,14 +71,27 @@ class Authority:
             self._folder / f"{name}.pem",
             self._folder / f"{name}.key",
             sha256(signed.public_bytes(serialization.Encoding.DER)).hexdigest(),
+            signed.serial_number,
         )
         issued.certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-        issued.key.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
+        issued.key.write_bytes(_encoded(key))
         return issued
+
+    def revoke(self, *revoked: Issued, days: int = 1) -> Path:
+        """Publish the list of what is revoked, which is valid for so many days; the file."""
+        now = datetime.now(UTC)
+        listed = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(now - timedelta(days=2))
+            .next_update(now + timedelta(days=days))
+        )
+        for one in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(one.number).revocation_date(now)
+            listed = listed.add_revoked_certificate(entry.build())
+        path = self.certificate.with_suffix(".crl")
+        path.write_bytes(listed.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        return path
 
     def _builder(self, name: str, key: ec.EllipticCurvePrivateKey, *, expired: bool = False) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
@@ -86,14 +113,14 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def tls(authority: Authority) -> ssl.SSLContext:
-    """The door's TLS: its own certificate, and clients' certificates required."""
+def tls(authority: Authority) -> ServerTls:
+    """The door's TLS: its own certificate, and clients' certificates required, of which none is revoked."""
     own = authority.issue("door")
-    return server_context(own.certificate, own.key, authority.certificate)
+    return ServerTls(own.certificate, own.key, authority.certificate, authority.revoke())
 
 
 @pytest.fixture
-def door(mongodb_url: str, database_name: str, tmp_path: Path, tls: ssl.SSLContext) -> Iterator[RunningDoor]:
+def door(mongodb_url: str, database_name: str, tmp_path: Path, tls: ServerTls) -> Iterator[RunningDoor]:
     """A door that speaks TLS."""
     with opened(mongodb_url, database_name, tmp_path / "blobs", options=DoorOptions("HAYAT", tls)) as running:
         yield running
@@ -129,12 +156,15 @@ def test_tls_1_2_is_spoken(door: RunningDoor, authority: Authority) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_older_tls_is_refused(door: RunningDoor) -> None:
-    """A client that offers TLS 1.1 at most gets no connection."""
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_older_tls_is_refused(door: RunningDoor, authority: Authority, version: ssl.TLSVersion) -> None:
+    """A client that offers TLS 1.1 at most gets no connection, whatever it shows."""
+    pacs = authority.issue("pacs")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.minimum_version = context.maximum_version = version
     context.set_ciphers("ALL:@SECLEVEL=0")
+    context.load_cert_chain(pacs.certificate, pacs.key)
     with (
         socket.create_connection(("127.0.0.1", door.port), timeout=5) as connection,
         pytest.raises(OSError, match=r"."),
@@ -145,6 +175,7 @@ def test_older_tls_is_refused(door: RunningDoor) -> None:
 def test_no_certificate_is_refused(door: RunningDoor, authority: Authority) -> None:
     """A peer that shows none is not served."""
     assert echo(door.port, authority, None) == "aborted"
+    assert door.refused == [("", "127.0.0.1")]
 
 
 def test_an_expired_certificate_is_refused(door: RunningDoor, authority: Authority) -> None:
@@ -157,6 +188,76 @@ def test_a_certificate_of_another_authority_is_refused(door: RunningDoor, author
     assert echo(door.port, authority, Authority(tmp_path, "stranger").issue("pacs")) == "aborted"
 
 
+def test_a_self_signed_certificate_is_refused(door: RunningDoor, authority: Authority, tmp_path: Path) -> None:
+    """Nor one that vouches for itself, even in the name of the authority."""
+    own = Authority(tmp_path / "own", "authority")
+    assert echo(door.port, authority, own.itself()) == "aborted"
+    assert door.refused == [("", "127.0.0.1")]
+
+
+def test_a_revoked_certificate_is_refused(door: RunningDoor, authority: Authority) -> None:
+    """From the moment on at which the list says so, without a restart; others of the authority are served."""
+    pacs, stolen = authority.issue("pacs"), authority.issue("stolen")
+    assert [echo(door.port, authority, one) for one in (pacs, stolen)] == ["0x0000", "0x0000"]
+    authority.revoke(stolen)
+    assert [echo(door.port, authority, one) for one in (pacs, stolen)] == ["0x0000", "aborted"]
+    assert door.refused == [("", "127.0.0.1")]
+    authority.revoke()
+    assert echo(door.port, authority, stolen) == "0x0000"
+
+
+def test_a_session_does_not_outlive_its_certificate(door: RunningDoor, authority: Authority) -> None:
+    """A client cannot resume a session that it began before its certificate was revoked."""
+    stolen = authority.issue("stolen")
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    context.load_cert_chain(stolen.certificate, stolen.key)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    def connect(session: ssl.SSLSession | None) -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", door.port), timeout=5)
+        try:
+            return context.wrap_socket(plain, server_hostname="127.0.0.1", session=session)
+        except OSError:
+            plain.close()
+            raise
+
+    with connect(None) as first, connect(first.session) as second:
+        assert second.session_reused
+        authority.revoke(stolen)
+        with pytest.raises(ssl.SSLError, match=r"(?i)revoked"):
+            connect(first.session)
+
+
+def test_a_list_that_is_not_valid_any_more_vouches_for_nobody(door: RunningDoor, authority: Authority) -> None:
+    """Who holds the newest list back does not win time for a revoked certificate."""
+    pacs = authority.issue("pacs")
+    authority.revoke(days=-1)
+    assert echo(door.port, authority, pacs) == "aborted"
+
+
+def test_a_list_that_cannot_be_read_changes_nothing(door: RunningDoor, authority: Authority) -> None:
+    """While it is being written, or where it is gone, the last one counts."""
+    pacs, stolen = authority.issue("pacs"), authority.issue("stolen")
+    path = authority.revoke(stolen)
+    assert echo(door.port, authority, stolen) == "aborted"
+    path.write_bytes(path.read_bytes()[:100])
+    assert [echo(door.port, authority, one) for one in (pacs, stolen)] == ["0x0000", "aborted"]
+    path.unlink()
+    assert [echo(door.port, authority, one) for one in (pacs, stolen)] == ["0x0000", "aborted"]
+
+
+def test_the_own_certificate_is_renewed_without_a_restart(door: RunningDoor, authority: Authority) -> None:
+    """The next connection is shown the new one."""
+    pacs, renewed = authority.issue("pacs"), authority.issue("door")
+    context = ssl.create_default_context(cafile=str(authority.certificate))
+    context.load_cert_chain(pacs.certificate, pacs.key)
+    with (
+        socket.create_connection(("127.0.0.1", door.port), timeout=5) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+    ):
+        assert sha256(connection.getpeercert(binary_form=True) or b"").hexdigest() == renewed.sha256
+
+
 def test_a_certificate_of_another_host_is_rejected(door: RunningDoor, authority: Authority) -> None:
     """AE title and certificate must belong together."""
     assert echo(door.port, authority, authority.issue("other", "192.0.2.7")) == "rejected"
@@ -164,7 +265,7 @@ def test_a_certificate_of_another_host_is_rejected(door: RunningDoor, authority:
 
 
 def test_a_registered_certificate_is_the_only_one(
-    mongodb_url: str, database_name: str, tmp_path: Path, tls: ssl.SSLContext, authority: Authority
+    mongodb_url: str, database_name: str, tmp_path: Path, tls: ServerTls, authority: Authority
 ) -> None:
     """Where a peer's certificate is registered, another one for the same host will not do."""
     registered = authority.issue("registered", "192.0.2.7")
@@ -204,4 +305,14 @@ def test_dicom_in_the_clear_is_closed(door: RunningDoor) -> None:
 def test_files_that_are_no_certificates_stop_the_start(tmp_path: Path) -> None:
     """The message names the setting."""
     with pytest.raises(ConfigurationError, match="HAYAT_DICOM_TLS_CERTIFICATE"):
-        server_context(tmp_path / "missing.pem", tmp_path / "missing.key", None)
+        ServerTls(tmp_path / "missing.pem", tmp_path / "missing.key")
+
+
+def test_files_that_hold_no_revocation_lists_stop_the_start(authority: Authority, tmp_path: Path) -> None:
+    """Nor may such a file bring in an authority that nobody has chosen."""
+    own, lists = authority.issue("door"), authority.revoke()
+    both = tmp_path / "both.pem"
+    both.write_bytes(lists.read_bytes() + Authority(tmp_path, "stranger").certificate.read_bytes())
+    for file in (tmp_path / "missing.pem", own.key, authority.certificate, both):
+        with pytest.raises(ConfigurationError, match="HAYAT_DICOM_TLS_CLIENT_CRL"):
+            ServerTls(own.certificate, own.key, authority.certificate, file)
