@@ -153,6 +153,12 @@ def human_names(values: Values, context: Context) -> list[dict[str, Any]] | None
     return names or None
 
 
+def telephone(values: Values, context: Context) -> dict[str, str] | None:
+    """A telephone number as ContactPoint."""
+    number = text(values, context)
+    return None if number is None else {"system": "phone", "value": number}
+
+
 def display_name(values: Values, context: Context) -> str | None:
     """A person name (PN) as one line for people."""
     names = human_names(values, context)
@@ -265,6 +271,7 @@ TRANSFORMS: dict[str, Transform] = {
     "birth_time": birth_time,
     "frames": frames,
     "human_names": human_names,
+    "telephone": telephone,
     "display_name": display_name,
     "code": code,
     "known_code": known_code,

@@ -230,7 +230,7 @@ class Projection:
             reference = existing.resource.get("subject", {}).get("reference")
             if isinstance(reference, str):
                 return reference
-        patient = self._subjects.patient(instance, details)
+        patient = self._subjects.patient(instance, details, await self._system(instance))
         identifier = patient["identifier"][0]
         criteria = identifier_criteria(identifier["system"], identifier["value"])
         return (await self._interactions.create(caller, "Patient", patient, criteria)).stored.reference
@@ -247,11 +247,15 @@ class Projection:
 
     async def _base(self, instance: Instance) -> str:
         """The root of the identifier systems of the image's sender, whoever gave its patient the number."""
-        sender = await self._partners.by_id(instance.peer) if instance.peer else None
-        system = (sender.patient_id_system or "") if sender is not None else ""
+        system = await self._system(instance)
         if system.startswith("http"):
             return system.removesuffix("/patient")
         return f"{self._site_url}/identifier" + (f"/{instance.peer}" if instance.peer else "")
+
+    async def _system(self, instance: Instance) -> str:
+        """The identifier system of the patient numbers of the image's sender; empty where there is none."""
+        sender = await self._partners.by_id(instance.peer) if instance.peer else None
+        return (sender.patient_id_system or "") if sender is not None else ""
 
 
 def study_criteria(study: str) -> str:

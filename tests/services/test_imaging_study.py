@@ -11,6 +11,7 @@ from pydicom.sequence import Sequence
 from hayat_fhir.app import Site
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.ingest import Ingest, Taken
+from hayat_fhir.services.registration import PartnerDetails
 from hayat_fhir.store.partners import Partner
 
 from .test_imaging import DOCTOR, SYNTAX, encoded, ingest, item, peer, take
@@ -300,6 +301,65 @@ async def test_other_numbers_of_a_patient(site: Site, peer: Partner, ingest: Ing
         (f"{peer.patient_id_system}/WARD", "9"),
     ]
     assert patient["managingOrganization"] == {"reference": f"Organization/{peer.id}"}
+
+
+REACHED = {"PatientAddress": "12 Nile St", "PatientTelephoneNumbers": ["+20 100", "+20 200"]}
+
+
+async def subject(site: Site, study: str) -> dict[str, Any]:
+    """The Patient of a study."""
+    reference = (await projected(site, study))["subject"]["reference"]
+    return (await site.interactions.read(DOCTOR, "Patient", reference.removeprefix("Patient/"))).resource or {}
+
+
+async def test_whoever_gave_the_number_says_where_a_patient_is_reached(
+    site: Site, peer: Partner, ingest: Ingest
+) -> None:
+    """A hospital of its own patients; not of those whose number another gave, nor of one that is known already."""
+    details = PartnerDetails(name="H", ae_title="H", host="127.0.0.1", port=104, patient_id_system="urn:h")
+    hospital = await site.registration.partner(details)
+    await push(ingest, hospital, study := new_study(), PatientID="R1", **REACHED)
+    patient = await subject(site, study)
+    assert patient["address"] == [{"text": "12 Nile St"}]
+    assert [(one["system"], one["value"]) for one in patient["telecom"]] == [("phone", "+20 100"), ("phone", "+20 200")]
+    await push(ingest, hospital, again := new_study(), PatientID="R1", PatientAddress="Elsewhere")
+    assert await subject(site, again) == patient
+    for sender, said in (
+        (hospital, {"PatientID": "R2", "IssuerOfPatientID": "WARD"}),
+        (hospital, {"PatientID": ""}),
+        (peer, {"PatientID": "R3"}),
+    ):
+        await push(ingest, sender, study := new_study(), **said, **REACHED)
+        assert not {"address", "telecom"} & set(await subject(site, study))
+
+
+async def test_an_animal_is_seen_to_be_one(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """A site of people keeps its images; its Patient says what species it is. A human's species needs no saying."""
+    dog = item(CodeValue="448771007", CodingSchemeDesignator="SCT", CodeMeaning="Canis lupus familiaris")
+    human = item(CodeValue="L-85003", CodingSchemeDesignator="SRT", CodeMeaning="homo sapiens")
+    await push(
+        ingest,
+        peer,
+        study := new_study(),
+        PatientID="A1",
+        PatientSpeciesCodeSequence=Sequence([dog]),
+        PatientBreedDescription="Whippet",
+        PatientSexNeutered="ALTERED",
+    )
+    (extension,) = (await subject(site, study))["extension"]
+    assert extension["url"] == "http://hl7.org/fhir/StructureDefinition/patient-animal"
+    told = {one["url"]: one["valueCodeableConcept"] for one in extension["extension"]}
+    assert set(told) == {"species", "breed", "genderStatus"}
+    assert (told["species"]["coding"][0]["code"], told["breed"]["text"]) == ("448771007", "Whippet")
+    for number, said in enumerate(
+        (
+            {"PatientSpeciesDescription": "Homo sapiens"},
+            {"PatientSpeciesCodeSequence": Sequence([human])},
+            {"PatientBreedDescription": "Whippet"},
+        )
+    ):
+        await push(ingest, peer, study := new_study(), PatientID=f"H{number}", **said)
+        assert "extension" not in await subject(site, study)
 
 
 async def test_a_segmentation_refers(site: Site, peer: Partner, ingest: Ingest) -> None:
