@@ -6,16 +6,17 @@ PS3.18 8.6, RFC 2387 (multipart/related).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.routing import Match
 
 from hayat_fhir.dicomweb.media_types import DICOM, MULTIPART
-from hayat_fhir.errors import Refusal
+from hayat_fhir.errors import HTTP_STATUS, Category, Issue, MethodNotAllowed, NotFound, Refusal
 from hayat_fhir.fhir.json import serialize
 from hayat_fhir.fhir.outcomes import operation_outcome
 from hayat_fhir.services.frames import Ranges, read_into
@@ -114,10 +115,30 @@ async def gathered(parts: Sequence[Part], kind: str) -> Response:
 async def refused(request: Request, error: Exception) -> Response:
     """A refusal, as an OperationOutcome."""
     del request
-    status = error.status if isinstance(error, Refusal) else 500
-    headers = {"www-authenticate": 'Bearer realm="dicomweb"'} if status == 401 else {}
-    outcome = operation_outcome(error if isinstance(error, Refusal) else [])
-    return Response(serialize(outcome), status, headers=headers, media_type="application/fhir+json")
+    assert isinstance(error, Refusal)  # noqa: S101 - the handler is registered for Refusal
+    headers = {"www-authenticate": 'Bearer realm="dicomweb"'} if error.status == 401 else {}
+    return _outcome(error.status, error.issues, headers)
+
+
+async def no_route(request: Request, error: Exception) -> Response:
+    """404 for a path and 405 for a method that the door does not have; with what methods the path has."""
+    if getattr(error, "status_code", 404) != HTTP_STATUS[Category.METHOD]:
+        return await refused(request, NotFound("no such path"))
+    answer = await refused(request, MethodNotAllowed("this path does not have that method"))
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    answer.headers["allow"] = ", ".join(sorted({method for route in routes for method in route.methods}))
+    return answer
+
+
+async def fault(request: Request, error: Exception) -> Response:
+    """What nobody foresaw; Starlette raises it again afterwards, for the log."""
+    del request, error
+    return _outcome(500, [Issue("exception", "internal error", severity="fatal")], {})
+
+
+def _outcome(status: int, issues: Sequence[Issue], headers: Mapping[str, str]) -> Response:
+    outcome = serialize(operation_outcome(issues))
+    return Response(outcome, status, headers=headers, media_type="application/fhir+json")
 
 
 async def _enclosed(parts: Sequence[Part], boundary: str, tail: bytes) -> AsyncIterator[bytes | memoryview]:

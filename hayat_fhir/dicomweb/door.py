@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from hayat_fhir.dicomweb import answers
@@ -73,5 +74,9 @@ def application(services: Services, site_url: str) -> Starlette:
             *(Route(path, deletion.delete, methods=["DELETE"]) for path in (_STUDY, _SERIES, _INSTANCE)),
             *(Route(path, handler, methods=["GET"]) for path, handler in routes.items()),
         ],
-        exception_handlers={Refusal: answers.refused},
+        exception_handlers={
+            Refusal: answers.refused,
+            HTTPException: answers.no_route,
+            Exception: answers.fault,
+        },
     )

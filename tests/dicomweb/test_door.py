@@ -1,0 +1,67 @@
+"""The door itself: paths and methods that it does not have, and what nobody foresaw."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from hayat_fhir.dicomweb.door import Services, application
+
+from .conftest import Archive
+
+
+def outcome(answer: httpx.Response) -> dict[str, Any]:
+    """The one issue of an answer that is an OperationOutcome."""
+    assert answer.headers["content-type"] == "application/fhir+json"
+    assert answer.json()["resourceType"] == "OperationOutcome"
+    (issue,) = answer.json()["issue"]
+    return cast("dict[str, Any]", issue)
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/x", "/studies/1.2/rendering", "/studies/1.2/series/1.3/instances/1.4/x", "/%00"]
+)
+def test_there_is_no_such_path(archive: Archive, path: str) -> None:
+    """Refused as everything at this door is."""
+    with archive.http() as http:
+        answer = http.get(path)
+    assert answer.status_code == 404
+    assert outcome(answer) == {"severity": "error", "code": "not-found", "diagnostics": "no such path"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/studies", "GET, HEAD, POST"),
+        ("PUT", "/studies/1.2", "DELETE, GET, HEAD, POST"),
+        ("POST", "/studies/1.2/series", "GET, HEAD"),
+        ("PATCH", "/studies/1.2/series/1.3/instances/1.4", "DELETE, GET, HEAD"),
+        ("DELETE", "/studies/1.2/series/1.3/instances/1.4/frames/1", "GET, HEAD"),
+        ("POST", "/wado", "GET, HEAD"),
+    ],
+)
+def test_there_is_no_such_method(archive: Archive, method: str, path: str, allowed: str) -> None:
+    """With all those that the path has."""
+    with archive.http() as http:
+        answer = http.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+    assert outcome(answer)["code"] == "not-supported"
+
+
+async def test_what_nobody_foresaw() -> None:
+    """A fault says that there was one, and nothing of what it was."""
+
+    class Broken:
+        async def caller(self, token: str, address: str | None = None) -> Any:
+            raise RuntimeError(f"canary {token} {address}")
+
+    nothing = cast("Any", None)
+    door = application(Services(Broken(), nothing, nothing, nothing, nothing, nothing), "http://127.0.0.1")
+    transport = httpx.ASGITransport(door, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        answer = await http.get("/dicomweb/studies", headers={"Authorization": "Bearer canary"})
+    assert answer.status_code == 500
+    assert outcome(answer)["code"] == "exception"
+    assert "canary" not in answer.text
