@@ -156,8 +156,8 @@ def test_the_dicomweb_door_reads_no_xml(place: Place) -> None:
                 refused(http.post("/dicomweb/studies", content=sent, headers={"Content-Type": kind}), 409, 415)
 
 
-def encapsulated(sop_class: str, content: bytes) -> FileDataset:
-    """A document in a study of its own."""
+def encapsulated(sop_class: str, content: bytes, elsewhere: str) -> FileDataset:
+    """A document in a study of its own, which says that it is to be had elsewhere."""
     made = dcmread(str(get_testdata_file("CT_small.dcm")))
     del made.PixelData
     made.StudyInstanceUID, made.SeriesInstanceUID, made.SOPInstanceUID = (generate_uid() for _ in range(3))
@@ -167,6 +167,7 @@ def encapsulated(sop_class: str, content: bytes) -> FileDataset:
     made.EncapsulatedDocument = content + b" " * (len(content) % 2)
     made.EncapsulatedDocumentLength = len(content)
     made.MIMETypeOfEncapsulatedDocument = "text/html"
+    made.RetrieveURL = made.RetrieveURI = elsewhere
     return made
 
 
@@ -189,9 +190,10 @@ def test_encapsulated_documents_are_not_read(place: Place, kind: str) -> None:
         "cda": (ENCAPSULATED_CDA, "application/xml", place.documents("ClinicalDocument")),
         "pdf": (ENCAPSULATED_PDF, "application/pdf", [SCRIPTED_PDF]),
     }[kind]
+    elsewhere = f"http://127.0.0.1:{place.stranger.getsockname()[1]}/object"
     with place.http("doctor") as http:
         for content in contents:
-            made, file = encapsulated(sop_class, content), io.BytesIO()
+            made, file = encapsulated(sop_class, content, elsewhere), io.BytesIO()
             made.save_as(file, enforce_file_format=True)
             stored = http.post(
                 "/dicomweb/studies", content=file.getvalue(), headers={"Content-Type": "application/dicom"}

@@ -22,6 +22,7 @@ from pynetdicom.sop_class import (
 
 from hayat_fhir.security.callers import Caller, Role
 
+from . import raw
 from .gateway import Gateway, keys, opened_gateway, tool
 
 Maker = Callable[..., FileDataset]
@@ -36,9 +37,11 @@ async def gateway(mongodb_url: str, database_name: str, tmp_path: Path) -> Async
         yield running
 
 
-def _find(port: int, identifier: Dataset, model: str, calling: str, cancel: bool = False) -> list[Any]:
+def _find(
+    port: int, identifier: Dataset, model: str, calling: str, cancel: bool = False, syntax: str | None = None
+) -> list[Any]:
     ae = AE(ae_title=calling)
-    ae.add_requested_context(model)
+    ae.add_requested_context(model, syntax)
     association = ae.associate("127.0.0.1", port, ae_title="HAYAT")
     assert association.is_established
     answers: list[Any] = []
@@ -331,6 +334,22 @@ async def test_bad_identifiers(gateway: Gateway) -> None:
     """What is no query of the model is answered 0xA900, and the site goes on."""
     for level, wanted, model in BAD:
         assert (level, wanted, (await find(gateway, keys(level, **wanted), model))[1]) == (level, wanted, 0xA900)
+    assert (await find(gateway, keys(PatientID="")))[1] == 0x0000
+
+
+@pytest.mark.parametrize(("several", "expected"), [(9_000, 0x0000), (50_000, 0xA700), (1_000_000, None)])
+async def test_lists_of_uids(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, several: int, expected: int | None
+) -> None:
+    """A list as long as a PACS may send is looked up; of a million UIDs the rest is not even read."""
+    uids = "\\".join(f"1.2.{number}" for number in range(several)).encode()
+    uids += b"\0" * (len(uids) % 2)
+    sent = raw.element(0x0008, 0x0052, b"STUDY ") + raw.element(0x0020, 0x000D, uids)
+    with monkeypatch.context() as patched:
+        patched.setattr("pynetdicom.association.encode", lambda *_: sent)
+        patched.setattr("pynetdicom.association.decode", lambda *_: Dataset())
+        answers = await asyncio.to_thread(_find, gateway.port, keys(), STUDY_ROOT, "PACS", syntax=raw.IMPLICIT)
+    assert answers[-1][0].get("Status") == expected
     assert (await find(gateway, keys(PatientID="")))[1] == 0x0000
 
 

@@ -280,7 +280,8 @@ def test_a_registered_certificate_is_the_only_one(
 def test_stalled_handshakes_stop_nobody(door: RunningDoor, authority: Authority) -> None:
     """Clients that never finish their handshake keep nobody waiting, even a hundred of them."""
     pacs = authority.issue("pacs")
-    stalled = [socket.create_connection(("127.0.0.1", door.port)) for _ in range(60)]
+    sources = ["127.0.0.2"] * 50 + ["127.0.0.1"] * 50
+    stalled = [socket.create_connection(("127.0.0.1", door.port), source_address=(one, 0)) for one in sources]
     for connection in stalled:
         connection.sendall(b"\x16\x03")
     begun = time.monotonic()
