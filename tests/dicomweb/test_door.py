@@ -50,6 +50,27 @@ def test_there_is_no_such_method(archive: Archive, method: str, path: str, allow
     assert outcome(answer)["code"] == "not-supported"
 
 
+def test_a_partner_finds_and_gets_its_own_only(archive: Archive) -> None:
+    """What another has sent is like none at all, on every way to it, and each attempt is on record."""
+    site = archive.site
+    other = site.hayat("partner", "add", "--name", "Other", "--fhir-url", "https://other.example/fhir")
+    for name, found, got in (("PACS", 200, 200), ("Other", 204, 404)):
+        headers = {"Authorization": f"Bearer {site.hayat('token', '--partner', name).strip()}"}
+        with httpx.Client(base_url=f"{site.url}/dicomweb", headers=headers, timeout=60, trust_env=False) as http:
+            study = archive.images["CT0"].StudyInstanceUID
+            for path in ("/studies", f"/studies?StudyInstanceUID={study}", f"/studies/{study}/series"):
+                assert http.get(path).status_code == found
+            uids = {"studyUID": study, "seriesUID": archive.images["CT0"].SeriesInstanceUID}
+            asked = {"requestType": "WADO", **uids, "objectUID": archive.images["CT0"].SOPInstanceUID}
+            assert http.get("/wado", params=asked).status_code == got
+            for path in ("", "/metadata", "/frames/1", "/rendered"):
+                assert http.get(archive.path("CT0") + path).status_code == got
+    with archive.http("staff") as http:
+        params = {"outcome": "4", "agent": f"Organization/{other}"}
+        events = [one["resource"] for one in http.get(f"{site.url}/fhir/AuditEvent", params=params).json()["entry"]]
+    assert [event["type"]["code"] for event in events] == ["110103"] * 5
+
+
 async def test_what_nobody_foresaw() -> None:
     """A fault says that there was one, and nothing of what it was."""
 
