@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/search.html#quantity
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from hayat_fhir.search import number
@@ -50,14 +51,14 @@ def condition(code: str, text: str) -> Condition:
     return number.condition(name, amount)
 
 
-def _names(code: str, value: dict[str, Any]) -> set[str]:
-    """The parameter by each way of naming the unit."""
+def _names(code: str, value: dict[str, Any]) -> Iterable[str]:
+    """The parameter by each way of naming the unit, once each, and always in the same order."""
     if "currency" in value:
         currency = value["currency"]
-        return {code, f"{code}|{_CURRENCY}|{currency}", f"{code}||{currency}"}
-    names = {code}
+        return code, f"{code}|{_CURRENCY}|{currency}", f"{code}||{currency}"
+    names = [code]
     if "code" in value:
-        names |= {f"{code}|{value.get('system', '')}|{value['code']}", f"{code}||{value['code']}"}
+        names += [f"{code}|{value.get('system', '')}|{value['code']}", f"{code}||{value['code']}"]
     if "unit" in value:
-        names.add(f"{code}||{value['unit']}")
-    return names
+        names.append(f"{code}||{value['unit']}")
+    return dict.fromkeys(names)
