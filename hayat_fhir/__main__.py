@@ -17,6 +17,7 @@ from hayat_fhir.account_commands import account
 from hayat_fhir.imaging_commands import imaging
 from hayat_fhir.partner_commands import partner
 from hayat_fhir.quarantine_commands import quarantine
+from hayat_fhir.reindex_command import reindex
 from hayat_fhir.site_commands import settings, with_site
 from hayat_fhir.terminal import (
     announcer,
@@ -43,6 +44,7 @@ app.add_typer(imaging, name="imaging")
 app.add_typer(quarantine, name="quarantine")
 app.add_typer(outbox, name="outbox")
 app.add_typer(keys, name="keys")
+app.command()(reindex)
 
 HttpPort = Annotated[int | None, typer.Option(help="HTTP port, instead of HAYAT_HTTP_PORT.", min=1, max=65535)]
 DicomPort = Annotated[int | None, typer.Option(help="DICOM port, instead of HAYAT_DICOM_PORT.", min=1, max=65535)]
@@ -76,7 +78,7 @@ def api(supervised: Supervised = False, descriptor: Descriptor = None) -> None:
 
 @app.command()
 def worker(supervised: Supervised = False) -> None:
-    """Run the background worker alone: imaging studies and the outbox."""
+    """Run the background worker alone: imaging studies, the outbox and the search index."""
     from hayat_fhir.worker_process import serve_worker
 
     _process(serve_worker, supervised=supervised)

@@ -63,6 +63,7 @@ from hayat_fhir.services.quarantine import Quarantine
 from hayat_fhir.services.recordings import Recordings
 from hayat_fhir.services.refusals import Refusals
 from hayat_fhir.services.registration import Registration
+from hayat_fhir.services.reindexing import Reindexing
 from hayat_fhir.services.retrieval import Retrieval
 from hayat_fhir.services.searching import Searching
 from hayat_fhir.services.sign_in import SignIn
@@ -85,6 +86,7 @@ from hayat_fhir.store.grants import Grants
 from hayat_fhir.store.image_metadata import ImageMetadata
 from hayat_fhir.store.images import Images
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
+from hayat_fhir.store.index_renewal import IndexRenewal
 from hayat_fhir.store.instances import IncomingInstances, Instances
 from hayat_fhir.store.manifests import Manifests
 from hayat_fhir.store.mongod import EmbeddedMongod, attach
@@ -131,6 +133,7 @@ class Site:
     projection: Projection
     imaging_visibility: ImagingVisibility
     procedures: Procedures
+    reindexing: Reindexing
     quarantine: Quarantine
     binding: Binding
     verification: Verification
@@ -341,6 +344,7 @@ def _built(
         verification=verification,
         imaging_visibility=ImagingVisibility(ImagingStudyRows(database)),
         procedures=Procedures(ProcedureSteps(database), interactions),
+        reindexing=Reindexing(IndexRenewal(database), indexer.index),
         retrieval=Retrieval(
             instances, blobs, ImagingStudyRows(database), ImageMetadata(database), imaging_processes, policy, auditing
         ),

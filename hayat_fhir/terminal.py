@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import ssl
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
@@ -67,6 +68,21 @@ def announcer() -> Callable[[str], None]:
         console.print(Text.assemble(("hayat ", "cyan"), (line, style)))
 
     return announce
+
+
+@contextmanager
+def counting(title: str, total: int) -> Iterator[Callable[[str, int], None]]:
+    """A progress bar on standard error, where that is a terminal: call with what is worked on, and how much is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+    columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), BarColumn(24))
+    console = Console(stderr=True)
+    with Progress(
+        *columns, MofNCompleteColumn(), TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda doing, amount: progress.update(task, description=f"{title}: {doing}", advance=amount)
 
 
 def certificate_digest(path: Path | None) -> str | None:

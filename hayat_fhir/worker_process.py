@@ -17,7 +17,7 @@ _DELIVERIES = 4
 
 
 async def serve_worker(settings: Settings) -> None:
-    """Project imaging studies and deliver shares until SIGTERM."""
+    """Project imaging studies, deliver shares and renew the search index until SIGTERM."""
     configure_logging()
     async with open_site(settings) as site:
         stop = asyncio.Event()
@@ -27,5 +27,6 @@ async def serve_worker(settings: Settings) -> None:
             tasks.create_task(site.projection.run(stop))
             tasks.create_task(site.imaging_visibility.run(stop))
             tasks.create_task(site.procedures.run(stop))
+            tasks.create_task(site.reindexing.run(stop))
             for _ in range(_DELIVERIES):
                 tasks.create_task(site.exchange.run(stop))

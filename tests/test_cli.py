@@ -68,6 +68,7 @@ def test_help_is_at_once() -> None:
         "token",
         "share",
         "outbox",
+        "reindex",
         "check",
         "demo",
     ):

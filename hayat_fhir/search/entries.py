@@ -13,6 +13,14 @@ from hashlib import blake2b
 OF_MANY_PATIENTS = frozenset({"AuditEvent", "Provenance"})
 """Types whose resources may be about hundreds of patients: their keys do not exist per patient."""
 
+GENERATION = 1
+"""Of the rules by which a resource becomes index entries, and these the ``index`` of its document.
+
+Raise it by one with every change of the rules: of the table of search parameters, of what an entry looks like, of what
+stands beside the entries. What is stored keeps the entries of its own time, which a search by the new rules misses
+without a word: documents of an earlier generation are indexed again, by the worker of the site or by ``hayat reindex``.
+"""
+
 _REMEMBERED = 2**16
 
 

@@ -2,13 +2,14 @@
 
 Current version, collection ``<Type>``::
 
-    {_id, version, updated, deleted, restricted, compartments, source?, resource,
+    {_id, version, updated, deleted, restricted, compartments, source?, generation, resource,
      index: {keys, strings, ranges: [{p, lo, hi}], date, order, wide?}}
 
 ``compartments`` ends with ``source:<source>`` where there is a source: what a caller may see is then one
-question to one index.
+question to one index. ``generation`` is that of the rules which ``index`` was made by; documents of before there was
+one have none.
 
-Earlier version, collection ``<Type>_history``: the same without ``index``, and ``_id: {id, v}``.
+Earlier version, collection ``<Type>_history``: the same without ``generation`` and ``index``, and ``_id: {id, v}``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hayat_fhir.search.date import FIRST
-from hayat_fhir.search.entries import IndexEntries, Range
+from hayat_fhir.search.entries import GENERATION, IndexEntries, Range
 from hayat_fhir.store.records import Change, Resource, Stored
 
 Document = dict[str, Any]
@@ -38,6 +39,9 @@ BRIEF, NARROW = 25 * 3_600_000, 32 * 86_400_000
 
 The longest day that there is, when the clocks go back, and the longest month.
 """
+
+_NOT_KEPT = frozenset({"_id", "generation", "index"})
+"""What of a current version is not in its row in the history."""
 
 WITHOUT_INDEX = {"index": False}
 """Projection of what a reader of resources needs."""
@@ -64,20 +68,21 @@ def to_document(change: Change, updated: datetime) -> Document:
         "deleted": change.resource is None,
         "restricted": change.restricted,
         "compartments": list(change.compartments),
+        "generation": GENERATION,
     }
     if change.source is not None:
         document["source"] = change.source
         document["compartments"].append(source_mark(change.source))
     if change.resource is not None:
         document["resource"] = _stamped(change.resource, change.id, version, updated)
-        document["index"] = _index(change.entries)
+        document["index"] = to_index(change.entries)
     return document
 
 
 def to_history(document: Mapping[str, Any]) -> Document:
     """The row that keeps a version once another one is current."""
     row: Document = {"_id": {"id": document["_id"], "v": document["version"]}}
-    row.update((name, value) for name, value in document.items() if name not in {"_id", "index"})
+    row.update((name, value) for name, value in document.items() if name not in _NOT_KEPT)
     return row
 
 
@@ -110,7 +115,8 @@ def _without_head(resource: Resource) -> Resource:
     return {name: value for name, value in resource.items() if name not in {"resourceType", "id", "meta"}}
 
 
-def _index(entries: IndexEntries) -> Document:
+def to_index(entries: IndexEntries) -> Document:
+    """The ``index`` of a document, whose form belongs to the rules that ``GENERATION`` counts."""
     index: Document = {
         "keys": entries.keys,
         "strings": entries.strings,

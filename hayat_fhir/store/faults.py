@@ -35,9 +35,9 @@ _UNREACHABLE = (
 _OBJECT_TOO_LARGE = frozenset({388, 10334, 17280, 17419, 17420})
 """Server codes of a document, or a transaction, that does not fit."""
 
-_PASSING = frozenset({6, 7, 24, 50, 64, 89, 91, 112, 133, 189, 246, 262, 286, 290, 314, 317, 9001, 10058, 10107})
+_PASSING = frozenset({6, 7, 24, 43, 50, 64, 89, 91, 112, 133, 189, 246, 262, 286, 290, 314, 317, 9001, 10058, 10107})
 _PASSING_TOO = frozenset({11600, 11602, 13435, 13436, 14031})
-"""Server codes of a node that steps down, stops, recovers, runs out of time or out of disk."""
+"""Server codes of a node that steps down, stops, recovers, has lost a cursor, runs out of time or out of disk."""
 
 
 class answered:  # noqa: N801 - reads as a statement: ``with answered(): await ..``
@@ -71,10 +71,15 @@ def refusal_for(error: BaseException) -> Refusal | None:
     if isinstance(error, DocumentTooLarge):
         return TooLarge("the resource is too large to store")
     if isinstance(error, OperationFailure):
-        if error.code in _OBJECT_TOO_LARGE:
+        if too_large(error.code):
             return TooLarge("the resource is too large to store")
         if error.code in _PASSING or error.code in _PASSING_TOO or error.has_error_label("TransientTransactionError"):
             return Unavailable("the database cannot do this now")
     if isinstance(error, (InvalidDocument, OverflowError, UnicodeEncodeError, DecimalException)):
         return InvalidRequest("a value is out of the range that can be stored", code="value")
     return None
+
+
+def too_large(code: int | None) -> bool:
+    """Whether this code of the server says that a document, or a transaction, does not fit."""
+    return code in _OBJECT_TOO_LARGE

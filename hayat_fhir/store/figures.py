@@ -20,6 +20,7 @@ from pymongo.database import Database as SyncDatabase
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.documents import now
 from hayat_fhir.store.faults import answered
+from hayat_fhir.store.index_renewal import IndexRenewal
 
 _FRESH = timedelta(seconds=15)
 Labels = tuple[tuple[str, str], ...]
@@ -104,6 +105,7 @@ class SiteFigures:
         self._outbox = database.collection("outbox")
         self._instances = database.collection("instances")
         self._quarantine = database.collection("quarantine")
+        self._renewal = IndexRenewal(database)
 
     async def read(self) -> list[Figure]:
         """All of them.
@@ -126,6 +128,7 @@ class SiteFigures:
             gauges["hayat_imaging_instances"] = await self._instances.estimated_document_count()
             pending = await self._instances.distinct("study", {"pending": True})
             gauges["hayat_imaging_pending_studies"] = len(pending)
+            gauges["hayat_search_outdated_resources"] = sum((await self._renewal.due()).values())
             found += [Figure(name, "gauge", value) for name, value in gauges.items()]
             found += await self._of_quarantine()
             by_kind: list[dict[str, Any]] = [

@@ -11,13 +11,18 @@ _KEYS = "index.keys"
 _DATE = "index.date"
 
 
+def of_resources(collection: str) -> bool:
+    """Whether this collection holds the current versions of a resource type; it has the type's name then."""
+    return collection[:1].isupper() and not collection.endswith(HISTORY)
+
+
 def indexes_of(collection: str) -> list[IndexModel]:
     """The indexes that this collection needs beside ``_id``."""
     if collection.endswith(HISTORY):
         return _HISTORY_INDEXES
     if collection == "AuditEvent":
         return [model for model in _RESOURCE_INDEXES if model.document["name"] not in _NOT_FOR_AUDIT]
-    return _RESOURCE_INDEXES if collection[:1].isupper() else _SITE_INDEXES.get(collection, [])
+    return _RESOURCE_INDEXES if of_resources(collection) else _SITE_INDEXES.get(collection, [])
 
 
 _RESOURCE_INDEXES = [
@@ -31,6 +36,7 @@ _RESOURCE_INDEXES = [
     ),
     IndexModel([("restricted", ASCENDING)], name="restricted", partialFilterExpression={"restricted": True}),
     IndexModel([("updated", ASCENDING), ("_id", ASCENDING)], name="updated"),
+    IndexModel([("generation", ASCENDING)], name="generation"),
     IndexModel([("index.strings", ASCENDING)], name="strings"),
     IndexModel([("index.ranges.p", 1), ("index.ranges.lo", 1), ("index.ranges.hi", 1)], name="low"),
     IndexModel([("index.ranges.p", 1), ("index.ranges.hi", 1), ("index.ranges.lo", 1)], name="high"),

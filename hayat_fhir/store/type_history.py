@@ -14,7 +14,7 @@ from hayat_fhir.store.conditions import Filter, instant_of, together, visible
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.documents import WITHOUT_INDEX, from_document
 from hayat_fhir.store.faults import answered
-from hayat_fhir.store.indexes import HISTORY
+from hayat_fhir.store.indexes import HISTORY, of_resources
 from hayat_fhir.store.paging import milliseconds
 from hayat_fhir.store.records import Stored
 
@@ -48,8 +48,7 @@ class TypeHistory:
         Raises:
             Unavailable: MongoDB does not answer.
         """
-        names = await self._database.collection_names()
-        return frozenset(name for name in names if name[:1].isupper() and not name.endswith(HISTORY))
+        return frozenset(filter(of_resources, await self._database.collection_names()))
 
     async def page(
         self, type: str, restriction: Restriction, limit: int, after: Place | None = None, since: datetime | None = None
