@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from secrets import token_urlsafe
-from typing import Any
 
 from hayat_fhir.errors import Conflict, Forbidden, Gone, InvalidRequest, NotFound, Refusal
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.peers import PeerIds
 from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.services.consultation_encounter import encounter
 from hayat_fhir.services.drafting import new_id
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.presence import Presence
@@ -26,9 +26,6 @@ EMPTY = timedelta(seconds=60)
 """How long a doctor is rung, and how long a consultation with nobody in its room goes on."""
 
 _SITE = Caller(Role.SITE, "consultations")
-_ACT_CODE = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
-_PARTICIPATION = "http://terminology.hl7.org/CodeSystem/v3-ParticipationType"
-_ENCOUNTER_STATUS = {"active": "in-progress", "ended": "finished"}
 
 
 class Consultations:
@@ -270,29 +267,6 @@ class Consultations:
             await self._interactions.update(_SITE, "Encounter", consultation.id, resource)
 
 
-def encounter(consultation: Consultation) -> dict[str, Any]:
-    """The Encounter of a consultation that has begun."""
-    doctors = (consultation.doctor, *consultation.invited)
-    period = {"start": _instant(consultation.started or consultation.created)}
-    if consultation.ended is not None:
-        period["end"] = _instant(consultation.ended)
-    return {
-        "resourceType": "Encounter",
-        "id": consultation.id,
-        "status": _ENCOUNTER_STATUS.get(consultation.state, "cancelled"),
-        "class": {"system": _ACT_CODE, "code": "VR", "display": "virtual"},
-        "subject": {"reference": consultation.patient.reference, "display": consultation.patient.name},
-        "participant": [
-            {
-                "type": [{"coding": [{"system": _PARTICIPATION, "code": "PPRF" if number == 0 else "CON"}]}],
-                "individual": {"reference": doctor.reference, "display": doctor.name},
-            }
-            for number, doctor in enumerate(doctors)
-        ],
-        "period": period,
-    }
-
-
 def _member(caller: Caller) -> Member:
     if caller.reference is None:
         raise Forbidden("no resource stands for the caller")
@@ -308,7 +282,3 @@ def _still(moved: Consultation | None) -> Consultation:
 def _now() -> datetime:
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
-
-
-def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
