@@ -11,30 +11,27 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 from hayat_fhir.errors import Conflict, Forbidden, InvalidRequest, NotFound, PreconditionFailed
 from hayat_fhir.fhir.bundles import Entry
-from hayat_fhir.mapping import paths
 from hayat_fhir.mapping.checking import checked
-from hayat_fhir.mapping.document import PLACEHOLDER, DocumentMapping, Part
+from hayat_fhir.mapping.document import DocumentMapping
 from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role
 from hayat_fhir.security.legacy_access import Action, Entity, check
-from hayat_fhir.security.personnel import ROLE_TAGS
 from hayat_fhir.services.auditing import Access, Auditing
 from hayat_fhir.services.drafting import Drafting, new_id
+from hayat_fhir.services.legacy_entries import entries_of, name_references
 from hayat_fhir.services.legacy_reading import Document, LegacyReading, Parts, is_a
 from hayat_fhir.services.people import NewPerson, People
 from hayat_fhir.services.transactions import Transactions
 from hayat_fhir.store.consultations import Consultations
-from hayat_fhir.store.records import Resource, Stored
+from hayat_fhir.store.records import Stored
 from hayat_fhir.store.resources import Resources
 
 _ATTEMPTS = 6
 _ROLES = {Entity.PATIENT: Role.PATIENT, Entity.DOCTOR: Role.DOCTOR, Entity.STAFF: Role.STAFF}
 _IDS = ("_id", "id")
 _NEWCOMER = Caller(Role.SITE, "registration")
-_SPECIAL = str.maketrans({character: f"\\{character}" for character in ",|$\\"})
 
 
 class LegacyWriting:
@@ -143,8 +140,8 @@ class LegacyWriting:
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         document = {**{f.name: now for f in mapping.fields.values() if f.now}, **document}
         written = mapping.to_fhir(document, {})
-        _name_references(mapping, written, names)
-        entries = self._entries(mapping, id, written, {})
+        name_references(mapping, written, names)
+        entries = entries_of(mapping, id, written, {})
         writer = self._writer(caller, entity)
         role = _ROLES.get(entity)
         if role is None:
@@ -169,11 +166,11 @@ class LegacyWriting:
         names = await self._check_references(caller, entity, mapping, document)
         existing = {name: [stored.resource or {} for stored in held] for name, held in parts.items()}
         written = mapping.to_fhir(document, existing)
-        _name_references(mapping, written, names)
+        name_references(mapping, written, names)
         resource = written.get(mapping.main)
         if resource is not None:
             self._drafting.put(caller, main.type, main.id, resource, main)
-        entries = self._entries(mapping, id, written, parts)
+        entries = entries_of(mapping, id, written, parts)
         before = (main.resource or {}).get("telecom", ())
         if "email" in document and entity in _ROLES:
             await self._people.change_email(main.reference, document["email"])
@@ -210,35 +207,6 @@ class LegacyWriting:
         parts = await self._reading.parts(writer, mapping, found)
         return found[0], parts[id]
 
-    def _entries(
-        self,
-        mapping: DocumentMapping,
-        id: str,
-        written: Mapping[str, Resource | None],
-        parts: Mapping[str, list[Stored]],
-    ) -> list[Entry]:
-        """The entries of the transaction; new resources get their ids here, so that others can refer to them."""
-        entries: list[Entry] = []
-        names = {f"{PLACEHOLDER}{mapping.main}": f"{mapping.type}/{id}"}
-        for name, resource in written.items():
-            part = mapping.parts[name]
-            old = _same(resource, parts.get(name, ()))
-            if part.shared is not None:
-                names[f"{PLACEHOLDER}{name}"] = f"urn:uuid:{new_id()}"
-            elif name != mapping.main:
-                names[f"{PLACEHOLDER}{name}"] = f"{part.type}/{old.id if old else new_id()}"
-        for name, resource in written.items():
-            part = mapping.parts[name]
-            if resource is None:
-                entries += [Entry(len(entries), "DELETE", s.type, s.id, if_match=s.version) for s in parts[name][:1]]
-                continue
-            old = _same(resource, parts.get(name, ()))
-            whole = _named(resource, names, id)
-            if mapping.tag is not None and part.shared is None and old is None:
-                whole["meta"] = {"tag": [{"system": ROLE_TAGS, "code": mapping.tag}]}
-            entries.append(_entry(len(entries), part, whole, names[f"{PLACEHOLDER}{name}"], old))
-        return entries
-
     async def _check_references(
         self, caller: Caller, entity: Entity, mapping: DocumentMapping, document: dict[str, Any]
     ) -> dict[str, str]:
@@ -272,51 +240,6 @@ class LegacyWriting:
         if not documents:
             raise NotFound("the document has been deleted meanwhile")
         return documents[0]
-
-
-def _name_references(
-    mapping: DocumentMapping, written: Mapping[str, Resource | None], names: Mapping[str, str]
-) -> None:
-    """Let references say what they lead to: it is still known when that is gone."""
-    for field in mapping.fields.values():
-        element = paths.get(written.get(field.part or ""), field.path) if field.type == "id" else None
-        if element is not None and names.get(element.get("reference", "")):
-            element["display"] = names[element["reference"]]
-
-
-def _entry(index: int, part: Part, resource: Resource, reference: str, old: Stored | None) -> Entry:
-    if part.shared is not None:
-        parameter, path = part.shared
-        value = quote(str(paths.get(resource, path)).translate(_SPECIAL))
-        return Entry(
-            index, "POST", part.type, full_url=reference, resource=resource, if_none_exist=f"{parameter}:exact={value}"
-        )
-    id = reference.partition("/")[2]
-    resource["id"] = id
-    return Entry(index, "PUT", part.type, id, resource=resource, if_match=old.version if old else None)
-
-
-def _same(resource: Resource | None, held: list[Stored] | tuple[Stored, ...]) -> Stored | None:
-    """The stored resource that this is a new version of."""
-    id = (resource or {}).get("id")
-    return next((stored for stored in held if stored.id == id), None)
-
-
-def _named(resource: Resource, names: Mapping[str, str], id: str) -> Resource:
-    """The resource with placeholders replaced by what they stand for."""
-    whole: Resource = _replaced(resource, {**names, f"{PLACEHOLDER}id": id})
-    return whole
-
-
-def _replaced(node: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON value
-    if isinstance(node, dict):
-        return {
-            key: names.get(value, value)
-            if key in {"reference", "value"} and isinstance(value, str)
-            else _replaced(value, names)
-            for key, value in node.items()
-        }
-    return [_replaced(item, names) for item in node] if isinstance(node, list) else node
 
 
 def _without_ids(document: Mapping[str, Any], id: str) -> dict[str, Any]:
