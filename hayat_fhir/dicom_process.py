@@ -41,7 +41,7 @@ from hayat_fhir.store.blob_reconciliation import reconcile
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import connect, connect_sync
 from hayat_fhir.store.figures import Figures
-from hayat_fhir.store.instances import IncomingInstances
+from hayat_fhir.store.incoming_instances import IncomingInstances
 from hayat_fhir.store.mongod import running_url
 from hayat_fhir.store.partners import Partner, peers
 

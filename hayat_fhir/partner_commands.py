@@ -33,7 +33,7 @@ def partner_add(
     certificate: Annotated[Path | None, typer.Option(help="File with its DICOM TLS certificate (PEM).")] = None,
 ) -> None:
     """Register a partner hospital or a PACS; prints its id."""
-    from hayat_fhir.services.registration import PartnerDetails
+    from hayat_fhir.services.partner_details import PartnerDetails
 
     details = PartnerDetails(
         name=name,

@@ -32,7 +32,8 @@ from hayat_fhir.store.database import ThreadedDatabase
 from hayat_fhir.store.image_metadata import ImageMetadata
 from hayat_fhir.store.images import Images
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
-from hayat_fhir.store.instances import IncomingInstances, Instances
+from hayat_fhir.store.incoming_instances import IncomingInstances
+from hayat_fhir.store.instances import Instances
 from hayat_fhir.store.manifests import Manifests
 from hayat_fhir.store.procedure_steps import ProcedureSteps
 from hayat_fhir.store.quarantine import QuarantineRows

@@ -13,8 +13,8 @@ from hayat_fhir.fhir.json import parse
 from hayat_fhir.rest.messages import Answer, Pairs, Request
 from hayat_fhir.rest.operations import operation_parameters
 from hayat_fhir.rest.routes import Action, Route
+from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.services.partnership import Partnership, Tried
-from hayat_fhir.services.registration import PartnerDetails
 from hayat_fhir.store.partners import Partner
 
 _FIELDS = {

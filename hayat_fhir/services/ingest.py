@@ -19,7 +19,8 @@ from hayat_fhir.dicom.header import Header, file_header, is_uid, read_file_heade
 from hayat_fhir.errors import InvalidRequest, TooLarge, Unavailable, Unprocessable
 from hayat_fhir.store.blob_reconciliation import Named
 from hayat_fhir.store.blobs import Blobs, Bytes
-from hayat_fhir.store.instances import IncomingInstances, Instance
+from hayat_fhir.store.incoming_instances import IncomingInstances
+from hayat_fhir.store.instances import Instance
 from hayat_fhir.store.partners import Partner
 from hayat_fhir.store.quarantine import DEMOGRAPHICS, OTHER_BYTES, OTHER_PATIENT
 

@@ -11,7 +11,8 @@ from hayat_fhir.errors import Category, Conflict, Forbidden, NotFound, Refusal
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
-from hayat_fhir.services.registration import PartnerDetails, Registration
+from hayat_fhir.services.partner_details import PartnerDetails
+from hayat_fhir.services.registration import Registration
 from hayat_fhir.store.partners import Partner, Partners
 
 _PATIENCE = 20.0

@@ -6,20 +6,18 @@ https://hl7.org/fhir/R4/organization.html, https://hl7.org/fhir/R4/endpoint.html
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from ipaddress import ip_address
+from dataclasses import asdict
 from typing import Any
-from urllib.parse import urlsplit
 
 from hayat_fhir.errors import Conflict, InvalidRequest, NotFound
 from hayat_fhir.security.authorship import RIGHTS
 from hayat_fhir.security.callers import Caller, Role
-from hayat_fhir.security.client_assertions import registrable_keys
 from hayat_fhir.security.personnel import ROLE_TAGS
-from hayat_fhir.security.scopes import granted, registrable
+from hayat_fhir.security.scopes import granted
 from hayat_fhir.services.authorization import Authorization
 from hayat_fhir.services.drafting import new_id
 from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.services.people import NewPerson, People
 from hayat_fhir.services.searching import Searching
 from hayat_fhir.store.accounts import Account, Accounts
@@ -28,25 +26,6 @@ from hayat_fhir.store.partners import Partner, Partners
 _SITE = Caller(Role.SITE, "registration")
 _RESOURCE = {Role.DOCTOR: "Practitioner", Role.STAFF: "Practitioner", Role.PATIENT: "Patient"}
 _CONNECTION = "http://terminology.hl7.org/CodeSystem/endpoint-connection-type"
-_AE_TITLE_LENGTH = 16
-
-
-@dataclass(frozen=True, slots=True)
-class PartnerDetails:
-    """What staff tell about a partner: ``fhir_url`` is its FHIR base; AE title, host and port its DICOM port."""
-
-    name: str
-    fhir_url: str | None = None
-    jwks: dict[str, Any] | None = None
-    jwks_url: str | None = None
-    client_id: str | None = None
-    ae_title: str | None = None
-    host: str | None = None
-    port: int | None = None
-    scopes: tuple[str, ...] = ("system/*.cruds",)
-    patient_id_system: str | None = None
-    certificate: str | None = None
-    """The SHA-256 of the certificate that it shows when it associates over TLS."""
 
 
 class Registration:
@@ -105,7 +84,7 @@ class Registration:
             InvalidRequest: A detail is missing or malformed.
             Conflict: There is a partner with this name, client id or AE title.
         """
-        _check(details)
+        details.check()
         organization = await self._interactions.create(
             _SITE, "Organization", {"resourceType": "Organization", "active": True, "name": details.name}
         )
@@ -148,7 +127,7 @@ class Registration:
         if known is None:
             raise NotFound("no such partner")
         details = {name: value for name, value in asdict(known).items() if name in PartnerDetails.__slots__}
-        _check(PartnerDetails(**{**details, **changes}))
+        PartnerDetails(**{**details, **changes}).check()
         values = dict(changes)
         if values.get("fhir_url"):
             values["fhir_url"] = values["fhir_url"].rstrip("/")
@@ -271,43 +250,6 @@ class Registration:
     def _patient_ids_of(self, fhir_url: str | None) -> str:
         """The system of a partner's patient numbers: derived from its URL; a PACS without one uses the site's own."""
         return f"{fhir_url.removesuffix('/fhir')}/identifier/patient" if fhir_url else self._patient_id_system
-
-
-def _check(details: PartnerDetails) -> None:
-    """Raise InvalidRequest where a detail will not do."""
-    for url in (details.fhir_url, details.jwks_url):
-        if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
-            raise InvalidRequest("a partner's URL must be http or https with a host", code="value")
-    registrable(details.scopes)
-    if details.jwks is not None and details.jwks_url is not None:
-        raise InvalidRequest("give either a key set or its URL", code="value")
-    if details.jwks is not None:
-        registrable_keys(details.jwks)
-    _check_door(details)
-
-
-def _check_door(details: PartnerDetails) -> None:
-    """Raise InvalidRequest where the DICOM port will not do."""
-    if details.host is not None and not _addressable(details.host):
-        raise InvalidRequest("this is no host that a partner could have", code="value")
-    if details.ae_title is not None:
-        title = details.ae_title
-        printable = title.isascii() and title.isprintable() and "\\" not in title
-        if not printable or title != title.strip() or not 1 <= len(title) <= _AE_TITLE_LENGTH:
-            raise InvalidRequest("an AE title has 1 to 16 printable ASCII characters (PS3.5 6.2)", code="value")
-        if details.host is None or details.port is None:
-            raise InvalidRequest("a DICOM peer needs AE title, host and port", code="required")
-
-
-def _addressable(host: str) -> bool:
-    """Whether somebody else's door can be there: not where a machine keeps what is its own, or at everybody's."""
-    if not host or any(c.isspace() or c in "/@?#" for c in host):
-        return False
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return True
-    return not (address.is_link_local or address.is_multicast or address.is_unspecified)
 
 
 def _endpoint(name: str, fhir_url: str, organization: str) -> dict[str, Any]:

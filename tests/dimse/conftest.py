@@ -25,7 +25,7 @@ from hayat_fhir.listening import listening_socket
 from hayat_fhir.services.ingest import Ingest
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import connect_sync
-from hayat_fhir.store.instances import IncomingInstances
+from hayat_fhir.store.incoming_instances import IncomingInstances
 from hayat_fhir.store.partners import Partner
 
 PEER = Partner(

@@ -9,7 +9,7 @@ from pathlib import Path
 from hayat_fhir.child_process import limit_memory
 from hayat_fhir.store.blob_reconciliation import reconcile
 from hayat_fhir.store.database import connect_sync
-from hayat_fhir.store.instances import IncomingInstances
+from hayat_fhir.store.incoming_instances import IncomingInstances
 from tests.dimse.conftest import opened
 
 _SETTLING = 0.5

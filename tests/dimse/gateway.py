@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset, FileDataset
 
 from hayat_fhir.app import Site, open_site
 from hayat_fhir.dimse.query_retrieve import QueryRetrieve
-from hayat_fhir.services.registration import PartnerDetails
+from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.settings import Settings
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.grants import Grants

@@ -18,7 +18,7 @@ from pydicom.uid import generate_uid
 
 from hayat_fhir.store.blob_reconciliation import reconcile
 from hayat_fhir.store.database import connect_sync
-from hayat_fhir.store.instances import IncomingInstances
+from hayat_fhir.store.incoming_instances import IncomingInstances
 
 from . import raw
 from .conftest import opened, send

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from hayat_fhir.app import Site, open_site
 from hayat_fhir.http_process import web_application
 from hayat_fhir.security.callers import Role
-from hayat_fhir.services.registration import PartnerDetails
+from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.settings import Settings
 from hayat_fhir.store.accounts import Account
 

@@ -22,7 +22,7 @@ from hayat_fhir.security.keys import SiteKeys
 from hayat_fhir.security.scopes import EVERYTHING
 from hayat_fhir.services.binding import Binding, Bound
 from hayat_fhir.services.ingest import Ingest, Taken
-from hayat_fhir.services.registration import PartnerDetails
+from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.services.verification import Result, Signature
 from hayat_fhir.store.partners import Partner
 from hayat_fhir.store.records import Stored

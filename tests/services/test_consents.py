@@ -7,7 +7,7 @@ import pytest
 
 from hayat_fhir.app import Site
 from hayat_fhir.security.callers import Caller, Role
-from hayat_fhir.services.registration import PartnerDetails
+from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.store.outbox import Job
 
 WORKER = Caller(Role.SITE, "test")

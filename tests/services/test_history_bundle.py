@@ -12,7 +12,7 @@ from hayat_fhir.errors import TooLarge
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.scopes import EVERYTHING
 from hayat_fhir.services.history_bundle import HistoryBundle
-from hayat_fhir.services.registration import PartnerDetails
+from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.store.records import Stored
 
 BASE = "https://a.example/fhir"

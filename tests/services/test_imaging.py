@@ -24,11 +24,11 @@ from hayat_fhir.http_process import web_application
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.scopes import EVERYTHING
 from hayat_fhir.services.ingest import Ingest, Taken
-from hayat_fhir.services.registration import PartnerDetails
+from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.services.viewing import Viewing
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import connect_sync
-from hayat_fhir.store.instances import IncomingInstances
+from hayat_fhir.store.incoming_instances import IncomingInstances
 from hayat_fhir.store.partners import Partner
 
 SYNTAX = "1.2.840.10008.1.2.1"

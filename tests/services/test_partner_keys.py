@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey
 
 from hayat_fhir.app import Site
 from hayat_fhir.services.authorization import TokenRefused
-from hayat_fhir.services.registration import PartnerDetails
+from hayat_fhir.services.partner_details import PartnerDetails
 
 _TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 

@@ -8,7 +8,7 @@ from joserfc.jwk import ECKey
 from hayat_fhir.app import Site
 from hayat_fhir.errors import Unauthenticated
 from hayat_fhir.security.callers import Caller, Role
-from hayat_fhir.services.registration import PartnerDetails
+from hayat_fhir.services.partner_details import PartnerDetails
 
 _STAFF = Caller(Role.STAFF, "s", scopes=frozenset({"user/*.cruds"}))
 

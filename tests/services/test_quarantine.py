@@ -15,8 +15,8 @@ from hayat_fhir.http_process import web_application
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.scopes import EVERYTHING
 from hayat_fhir.services.ingest import Ingest, Taken
+from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.services.quarantine import Decision, Resolution
-from hayat_fhir.services.registration import PartnerDetails
 from hayat_fhir.store.partners import Partner
 from hayat_fhir.store.quarantine import DEMOGRAPHICS, OTHER_BYTES, OTHER_PATIENT, Entry
 

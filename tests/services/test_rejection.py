@@ -16,8 +16,8 @@ from pydicom.uid import generate_uid
 from hayat_fhir.app import Site
 from hayat_fhir.dicom.key_objects import SOP_CLASS
 from hayat_fhir.services.ingest import Ingest, Taken
+from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.services.quarantine import Decision, Resolution
-from hayat_fhir.services.registration import PartnerDetails
 from hayat_fhir.services.rejection import FOREIGN
 from hayat_fhir.store.partners import Partner
 

@@ -14,7 +14,8 @@ import pytest
 from hayat_fhir.store.blob_reconciliation import reconcile
 from hayat_fhir.store.blobs import Blobs, IncomingBlob
 from hayat_fhir.store.database import connect_sync
-from hayat_fhir.store.instances import IncomingInstances, Instance
+from hayat_fhir.store.incoming_instances import IncomingInstances
+from hayat_fhir.store.instances import Instance
 
 _STEPS = ("begun", "written", "linked", "synchronised", "row", "row and synchronised", "settled")
 _DATA = b"prefix" + b"bytes" * 1000
@@ -23,7 +24,7 @@ import os, sys
 from pathlib import Path
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import connect_sync
-from hayat_fhir.store.instances import IncomingInstances
+from hayat_fhir.store.incoming_instances import IncomingInstances
 from tests.store.test_blob_reconciliation import steps
 folder, url, name, last = sys.argv[1:]
 for step in steps(Blobs(Path(folder)), IncomingInstances(connect_sync(url, name))):
