@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hayat_fhir.errors import ConfigurationError
-from hayat_fhir.mapping.transforms import TRANSFORMS, Context, Transform
+from hayat_fhir.mapping.context import Context, Transform
+from hayat_fhir.mapping.transforms import TRANSFORMS
 
 _TARGET = re.compile(r"_?[a-z]\w*(\[\])?(\.[a-z]\w*(\[\])?)*")
 _KEYS = frozenset({"from", "to", "transform", "codes", "constant"})

@@ -22,8 +22,8 @@ from hayat_fhir.dicom.encapsulated_document import MEDIA, read_document
 from hayat_fhir.dicom.structured_report import PREFIX, Finding, read_report
 from hayat_fhir.errors import Refusal, Unavailable
 from hayat_fhir.fhir.dates import instant
+from hayat_fhir.mapping.context import Context
 from hayat_fhir.mapping.engine import Mapper
-from hayat_fhir.mapping.transforms import Context
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.history_bundle import escaped

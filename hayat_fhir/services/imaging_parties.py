@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from hayat_fhir.dicom.header import universal_system
+from hayat_fhir.mapping.context import Context
 from hayat_fhir.mapping.engine import Mapper
-from hayat_fhir.mapping.transforms import Context
 
 _IDENTIFIER_TYPE = "http://terminology.hl7.org/CodeSystem/v2-0203"
 _REQUESTS = ("RequestAttributesSequence", "ReferencedRequestSequence")

@@ -13,8 +13,8 @@ from typing import Any
 
 from hayat_fhir.dicom.details import ASSUMED
 from hayat_fhir.dicom.header import by_keyword
+from hayat_fhir.mapping.context import Context
 from hayat_fhir.mapping.engine import Mapper
-from hayat_fhir.mapping.transforms import Context
 from hayat_fhir.services.imaging_parties import ImagingParties
 from hayat_fhir.store.instances import Instance
 

@@ -10,8 +10,8 @@ from datetime import tzinfo
 from typing import Any
 
 from hayat_fhir.dicom.header import by_keyword, issuer_system
+from hayat_fhir.mapping.context import Context
 from hayat_fhir.mapping.engine import Mapper
-from hayat_fhir.mapping.transforms import Context
 from hayat_fhir.services.imaging_study import STUDY_SYSTEM
 from hayat_fhir.store.instances import Instance
 

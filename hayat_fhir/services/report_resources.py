@@ -11,8 +11,8 @@ from hashlib import sha1
 from typing import Any
 
 from hayat_fhir.dicom.structured_report import Finding, Report
+from hayat_fhir.mapping.context import Context
 from hayat_fhir.mapping.engine import Mapper
-from hayat_fhir.mapping.transforms import Context
 from hayat_fhir.services.imaging_parties import ImagingParties
 from hayat_fhir.services.imaging_study import STUDY_SYSTEM
 from hayat_fhir.store.instances import Instance

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from hayat_fhir import definitions
 from hayat_fhir.errors import ConfigurationError
+from hayat_fhir.mapping.context import Context
 from hayat_fhir.mapping.engine import compiled
-from hayat_fhir.mapping.transforms import TRANSFORMS, Context, date_time
+from hayat_fhir.mapping.moments import date_time
+from hayat_fhir.mapping.transforms import TRANSFORMS
 from hayat_fhir.mapping_files import compiled_mappings
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "mappings" / "dicom" / "examples").glob("*.json"))
