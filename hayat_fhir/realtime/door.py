@@ -19,6 +19,7 @@ from hayat_fhir.realtime.device_check import DeviceCheck
 from hayat_fhir.realtime.directory import Directory
 from hayat_fhir.realtime.ice import IceServers
 from hayat_fhir.realtime.media import MediaProcesses
+from hayat_fhir.realtime.peer_server import PeerServer
 from hayat_fhir.realtime.recording import Recorders
 from hayat_fhir.realtime.relay import Relays
 from hayat_fhir.realtime.routes import Routes
@@ -78,9 +79,8 @@ class Realtime:
         )
         self._directory = Directory(self._sockets, services.presence)
         self._calls = Calls(self._sockets, services.presence, services.consultations, services.signals)
-        self._signalling = Signalling(
-            services.presence, services.consultations, services.signals, services.peers, list(origins)
-        )
+        self._signalling = Signalling(services.presence, services.signals)
+        server = PeerServer(self._signalling, services.consultations, services.presence, services.peers, list(origins))
         processes = MediaProcesses(media_processes)
         self._recorders = Recorders(services.recordings, self._signalling, services.presence, processes, ice)
         self._relays = Relays(
@@ -98,7 +98,7 @@ class Realtime:
         check = DeviceCheck(services.authentication, processes, ice)
         self.applications: Mapping[str, Application] = {
             "socket.io": self._sockets.application,
-            "peerjs": self._signalling.application,
+            "peerjs": server.application,
             "realtime": Limited(
                 routes.application(origins, [WebSocketRoute("/realtime/device-check", check.run)]),
                 rate=1,
