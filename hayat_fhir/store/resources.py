@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import bson
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 
@@ -17,9 +16,10 @@ from hayat_fhir.security.callers import Restriction
 from hayat_fhir.store import paging
 from hayat_fhir.store.commits import Commits, VersionConflict
 from hayat_fhir.store.conditions import Filter, matching, together, visible
-from hayat_fhir.store.database import CODEC_OPTIONS, Collection, Database
+from hayat_fhir.store.database import Collection, Database
 from hayat_fhir.store.documents import WITHOUT_INDEX, Document, from_document
 from hayat_fhir.store.faults import answered
+from hayat_fhir.store.gathering import gather
 from hayat_fhir.store.grouped_reads import GroupedReads
 from hayat_fhir.store.indexes import HISTORY
 from hayat_fhir.store.records import Change, Page, Resource, Stored
@@ -27,7 +27,6 @@ from hayat_fhir.store.records import Change, Page, Resource, Stored
 __all__ = ["Resources", "VersionConflict"]
 
 _MATCH = {"index.keys": False, "index.strings": False, "index.ranges": False, "index.order": False, "index.wide": False}
-_PAGE_BYTES = 32 * 2**20
 _IDS_AT_ONCE = 1000
 
 
@@ -153,7 +152,7 @@ class Resources:
                 break
             room = limit + 1 - len(documents)
             cursor = collection.find_raw_batches(criteria, _MATCH, sort=scan.sort, limit=room, batch_size=room + 1)
-            complete = await _gather(cursor, documents)
+            complete = await gather(cursor, documents)
         return _page(type, documents, limit, complete, scan.position)
 
     async def extracts(
@@ -277,21 +276,8 @@ class Resources:
         documents: list[Document] = []
         with answered():
             cursor = await self._database.collection(type).aggregate_raw_batches(pipeline, allowDiskUse=True)
-        complete = await _gather(cursor, documents)
+        complete = await gather(cursor, documents)
         return _page(type, documents, limit, complete, paging.sorted_position)
-
-
-async def _gather(cursor: Any, documents: list[Document]) -> bool:  # noqa: ANN401 - a raw batch cursor is of no public type
-    """Add what the cursor holds to ``documents``; False where it holds more than fits into a page."""
-    size = 0
-    with answered():
-        async for batch in cursor:
-            size += len(batch)
-            documents += bson.decode_all(batch, CODEC_OPTIONS)
-            if size > _PAGE_BYTES:
-                await cursor.close()
-                return False
-    return True
 
 
 def _page(
