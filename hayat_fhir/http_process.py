@@ -25,6 +25,8 @@ from hayat_fhir.realtime import door as realtime
 from hayat_fhir.realtime.ice import IceServers
 from hayat_fhir.rest import application
 from hayat_fhir.rest.messages import Application
+from hayat_fhir.rest.site import Services as FhirServices
+from hayat_fhir.rest.site import Site as FhirSite
 from hayat_fhir.security.callers import Role
 from hayat_fhir.services.relaying import Relaying
 from hayat_fhir.store.consultations import Consultations as ConsultationRows
@@ -47,7 +49,7 @@ def web_application(site: Site) -> Application:
     async def ready() -> dict[str, bool]:
         return {"mongodb": await _answers(site.database), "dicom": await _listens(settings)}
 
-    services = application.Services(
+    services = FhirServices(
         authentication=site.authentication,
         authorization=site.authorization,
         interactions=site.interactions,
@@ -71,7 +73,7 @@ def web_application(site: Site) -> Application:
         figures=SiteFigures(site.database).read,
     )
     live = _realtime(site)
-    told = application.Site(
+    told = FhirSite(
         name=settings.site_name,
         url=settings.site_url,
         version=__version__,
