@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def reindex(
-    types: Annotated[list[str] | None, typer.Argument(metavar="[TYPE]...", help="Resource types; none: all.")] = None,
+    types: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TYPE]...", help="Resource types, or imaging_studies, what DICOM clients search; none: all."
+        ),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also what the present rules have indexed: after damage, or a new base URL.")
     ] = False,
@@ -40,9 +45,11 @@ def reindex(
 
 
 async def _due(site: Site, types: Sequence[str], *, everything: bool) -> dict[str, int]:
+    from hayat_fhir.store.index_renewal import IMAGING
+
     for type in types:
-        if type not in site.definitions.resource_types:
-            fail(f"{type} is no resource type", 2)
+        if type not in {*site.definitions.resource_types, IMAGING}:
+            fail(f"{type} is no resource type, nor {IMAGING}", 2)
     due = await site.reindexing.due(everything=everything)
     return {type: count for type, count in due.items() if not types or type in types}
 

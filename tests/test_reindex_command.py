@@ -67,4 +67,8 @@ def test_reindex_names_what_it_cannot(rows: Database[dict[str, Any]], tmp_path: 
     assert (done.returncode, done.stdout) == (1, "Patient\t1\n")
     assert done.stderr == "hayat: Patient/bad cannot be indexed\n"
     done = hayat(settings, "reindex", "Patients")
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", "hayat: Patients is no resource type\n")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "hayat: Patients is no resource type, nor imaging_studies\n",
+    )

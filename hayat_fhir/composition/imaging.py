@@ -15,6 +15,7 @@ from hayat_fhir.services.binding import Binding
 from hayat_fhir.services.documents import Documents
 from hayat_fhir.services.imaging_documents import ImagingDocuments
 from hayat_fhir.services.imaging_query import ImagingQuery
+from hayat_fhir.services.imaging_renewal import ImagingRenewal
 from hayat_fhir.services.imaging_study import ImagingStudies
 from hayat_fhir.services.imaging_subject import ImagingSubjects
 from hayat_fhir.services.imaging_visibility import ImagingVisibility
@@ -22,6 +23,7 @@ from hayat_fhir.services.ingest import Ingest
 from hayat_fhir.services.procedure_steps import Procedures
 from hayat_fhir.services.projection import Projection
 from hayat_fhir.services.quarantine import Quarantine
+from hayat_fhir.services.reindexing import Reindexing
 from hayat_fhir.services.rejection import RejectionNotes
 from hayat_fhir.services.retrieval import Retrieval
 from hayat_fhir.services.storing import Storing
@@ -31,8 +33,10 @@ from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import ThreadedDatabase
 from hayat_fhir.store.image_metadata import ImageMetadata
 from hayat_fhir.store.images import Images
+from hayat_fhir.store.imaging_renewal import ImagingRowRenewal
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.incoming_instances import IncomingInstances
+from hayat_fhir.store.index_renewal import IndexRenewal
 from hayat_fhir.store.instances import Instances
 from hayat_fhir.store.manifests import Manifests
 from hayat_fhir.store.procedure_steps import ProcedureSteps
@@ -59,6 +63,7 @@ class Imaging:
     retrieval: Retrieval
     storing: Storing
     procedures: Procedures
+    reindexing: Reindexing
 
 
 def imaging(
@@ -104,6 +109,11 @@ def imaging(
         retrieval=Retrieval(instances, blobs, rows, ImageMetadata(database), processes, policy, auditing),
         storing=Storing(ingest, base.partners, policy, auditing, own_numbers),
         procedures=Procedures(ProcedureSteps(database), records.interactions),
+        reindexing=Reindexing(
+            IndexRenewal(database),
+            base.indexer.index,
+            ImagingRenewal(ImagingRowRenewal(database), instances, base.resources),
+        ),
     )
 
 

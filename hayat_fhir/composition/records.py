@@ -16,12 +16,10 @@ from hayat_fhir.services.conditional_writes import ConditionalWrites
 from hayat_fhir.services.drafting import Drafting
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.interactions import Interactions
-from hayat_fhir.services.reindexing import Reindexing
 from hayat_fhir.services.searching import Searching
 from hayat_fhir.services.transactions import Transactions
 from hayat_fhir.services.type_histories import TypeHistories
 from hayat_fhir.store.claims import Claims
-from hayat_fhir.store.index_renewal import IndexRenewal
 from hayat_fhir.store.type_history import TypeHistory
 
 
@@ -39,7 +37,6 @@ class Records:
     bundles: Bundles
     everything: Everything
     histories: TypeHistories
-    reindexing: Reindexing
 
 
 def records(base: Foundation, models: ModelProcesses) -> Records:
@@ -78,5 +75,4 @@ def records(base: Foundation, models: ModelProcesses) -> Records:
         bundles=Bundles(interactions, conditional_writes, searching, transactions, settings.fhir_url),
         everything=Everything(resources, policy, auditing, tuple(loaded.compartments), cursor_secret),
         histories=TypeHistories(TypeHistory(base.database), policy, auditing, cursor_secret),
-        reindexing=Reindexing(IndexRenewal(base.database), base.indexer.index),
     )

@@ -28,7 +28,7 @@ _ABOUT = {
     "hayat_imaging_quarantine": "Images in quarantine, by what has been decided of them",
     "hayat_imaging_pending_studies": "Studies whose latest images are not in their ImagingStudy yet",
     "hayat_imaging_free_bytes": "Bytes left on the file system of the images, the reserve included",
-    "hayat_search_outdated_resources": "Resources that earlier index rules have indexed, and that searches may miss",
+    "hayat_search_outdated_documents": "Documents that earlier index rules have indexed, and that searches may miss",
     "hayat_outbox_jobs": "Unfinished jobs, such as deliveries to partners",
 }
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

@@ -14,7 +14,8 @@ OF_MANY_PATIENTS = frozenset({"AuditEvent", "Provenance"})
 """Types whose resources may be about hundreds of patients: their keys do not exist per patient."""
 
 GENERATION = 1
-"""Of the rules by which a resource becomes index entries, and these the ``index`` of its document.
+"""Of the rules by which what is stored is found: how a resource becomes index entries, and these the ``index`` of its
+document, and how images become the row by which DICOM clients find their study.
 
 Raise it by one with every change of the rules: of the table of search parameters, of what an entry looks like, of what
 stands beside the entries. What is stored keeps the entries of its own time, which a search by the new rules misses

@@ -16,7 +16,8 @@ from structlog.typing import FilteringBoundLogger
 
 from hayat_fhir.errors import Unavailable
 from hayat_fhir.search.entries import GENERATION
-from hayat_fhir.store.index_renewal import IndexRenewal, MakeEntries, Renewed
+from hayat_fhir.services.imaging_renewal import ImagingRenewal
+from hayat_fhir.store.index_renewal import IMAGING, IndexRenewal, MakeEntries, Renewed
 
 _POLL = 60.0
 """Seconds between two looks at whether processes of an earlier version, in a rolling upgrade, have written more."""
@@ -26,24 +27,28 @@ _TELL = 30.0
 
 
 class Reindexing:
-    """Brings documents to the present generation of index rules; ``make`` is these rules."""
+    """Brings documents to the present generation of index rules; ``make`` is these rules for resources.
 
-    def __init__(self, renewal: IndexRenewal, make: MakeEntries) -> None:
+    What is searched is named by its collection: a resource type, or ``IMAGING`` for what DICOM clients search.
+    """
+
+    def __init__(self, renewal: IndexRenewal, make: MakeEntries, imaging: ImagingRenewal) -> None:
         self._renewal = renewal
         self._make = make
+        self._imaging = imaging
         self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.index")
 
     async def due(self, *, everything: bool = False) -> dict[str, int]:
-        """How many resources of each type ``reindex`` would look at; all types of which there are any.
+        """How many documents ``reindex`` would look at, by collection; all of which there are any.
 
         Raises:
             Unavailable: MongoDB does not answer.
         """
         await self._renewal.prepare()
-        return {type: count for type, count in (await self._renewal.due(everything=everything)).items() if count}
+        return {name: count for name, count in (await self._renewal.due(everything=everything)).items() if count}
 
-    async def reindex(self, types: Sequence[str], *, everything: bool = False) -> AsyncGenerator[tuple[str, Renewed]]:
-        """Renew these types one after another, at full speed; tells what has become of each batch.
+    async def reindex(self, names: Sequence[str], *, everything: bool = False) -> AsyncGenerator[tuple[str, Renewed]]:
+        """Renew these collections one after another, at full speed; tells what has become of each batch.
 
         ``everything``: also what the present rules have indexed, where it is not as they would have it.
 
@@ -51,10 +56,14 @@ class Reindexing:
             Unavailable: MongoDB does not answer; called again, it goes on.
         """
         await self._renewal.prepare()
-        for type in types:
-            async with aclosing(self._renewal.renew(type, self._make, everything=everything)) as batches:
+        for name in names:
+            if name == IMAGING:
+                renewal = self._imaging.renew(everything=everything)
+            else:
+                renewal = self._renewal.renew(name, self._make, everything=everything)
+            async with aclosing(renewal) as batches:
                 async for batch in batches:
-                    yield type, batch
+                    yield name, batch
 
     async def run(self, stop: asyncio.Event) -> None:
         """Renew what is outdated, now and whenever there is more of it, until ``stop`` is set."""
@@ -69,23 +78,23 @@ class Reindexing:
             await _stopped(stop, pause)
 
     async def _catch_up(self, outdated: dict[str, int], stop: asyncio.Event) -> int:
-        """One pass over the types, the audit log last; returns how many resources are renewed."""
+        """One pass over what is outdated, the audit log last; returns how many documents are renewed."""
         total, done, refused = sum(outdated.values()), 0, 0
-        self._log.info("search index outdated", generation=GENERATION, resources=total, types=len(outdated))
+        self._log.info("search index outdated", generation=GENERATION, documents=total, collections=len(outdated))
         began = batch_began = told = time.monotonic()
-        types = sorted(outdated, key=lambda type: (type == "AuditEvent", type))
-        async with aclosing(self.reindex(types)) as batches:
-            async for type, batch in batches:
+        names = sorted(outdated, key=lambda name: (name == "AuditEvent", name))
+        async with aclosing(self.reindex(names)) as batches:
+            async for name, batch in batches:
                 done += batch.done
                 refused += len(batch.refused)
                 if time.monotonic() - told > _TELL:
                     told = time.monotonic()
-                    self._log.info("search index being renewed", type=type, done=done, of=total)
+                    self._log.info("search index being renewed", collection=name, done=done, of=total)
                 if await _stopped(stop, time.monotonic() - batch_began):
                     return done
                 batch_began = time.monotonic()
         seconds = round(time.monotonic() - began, 3)
-        self._log.info("search index renewed", resources=done, refused=refused, seconds=seconds)
+        self._log.info("search index renewed", documents=done, refused=refused, seconds=seconds)
         return done
 
 

@@ -128,7 +128,7 @@ class SiteFigures:
             gauges["hayat_imaging_instances"] = await self._instances.estimated_document_count()
             pending = await self._instances.distinct("study", {"pending": True})
             gauges["hayat_imaging_pending_studies"] = len(pending)
-            gauges["hayat_search_outdated_resources"] = sum((await self._renewal.due()).values())
+            gauges["hayat_search_outdated_documents"] = sum((await self._renewal.due()).values())
             found += [Figure(name, "gauge", value) for name, value in gauges.items()]
             found += await self._of_quarantine()
             by_kind: list[dict[str, Any]] = [

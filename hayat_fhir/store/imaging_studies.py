@@ -1,7 +1,7 @@
 """Imaging studies as DICOM queries see them: one row for each study, its series within, projected from its instances.
 
 ``imaging_studies``: ``{_id: Study Instance UID, imaging_study: id of the ImagingStudy, marks, patient, date, keys,
-match: {keyword: [values in normal form]}, attributes, series: [..], instances}``. ``marks`` say who may see it, as the
+match: {keyword: [values in normal form]}, attributes, series: [..], generation}``. ``marks`` say who may see it, as the
 compartments of its ImagingStudy; ``keys`` are ``mark|keyword|value``, so that what a caller may see and what it asks
 for are one range of one index. What the marks admit is asked of the ImagingStudy itself before it is told to anybody:
 that one is always up to date.
@@ -17,6 +17,7 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING
 
 from hayat_fhir.dicom.matching import AnyOf, Between, Condition, Wildcard
+from hayat_fhir.search.entries import GENERATION
 from hayat_fhir.security.callers import Restriction
 from hayat_fhir.store.conditions import Filter, visible
 from hayat_fhir.store.database import Database
@@ -87,11 +88,8 @@ class ImagingStudyRows:
             Unavailable: MongoDB does not answer.
         """
         rows = await self._database.prepared("imaging_studies")
-        document = asdict(row)
-        document["marks"] = list(row.marks)
-        document["keys"] = list(_keys(row))
         with answered():
-            await rows.replace_one({"_id": document.pop("uid")}, document, upsert=True)
+            await rows.replace_one({"_id": row.uid}, to_document(row), upsert=True)
 
     async def imaging_study(self, study: str) -> str | None:
         """The id of the ImagingStudy of a study; None where there is no row of it.
@@ -188,6 +186,12 @@ class ImagingStudyRows:
         with answered():
             cursor = self._database.collection("ImagingStudy").find(criteria, {"compartments": True})
             return {one["_id"]: tuple(one["compartments"]) for one in await cursor.to_list(None)}
+
+
+def to_document(row: ImagingStudyRow) -> dict[str, Any]:
+    """The row as it stands in the database: its form belongs to the rules that ``GENERATION`` counts."""
+    document = {**asdict(row), "marks": list(row.marks), "keys": list(_keys(row)), "generation": GENERATION}
+    return {"_id": document.pop("uid"), **document}
 
 
 def _marks(restriction: Restriction) -> list[str]:

@@ -25,9 +25,13 @@ from hayat_fhir.store.records import Resource
 MakeEntries = Callable[[Resource, str], IndexEntries]
 """From a resource and its logical id to its entries; what cannot be indexed is refused (InvalidRequest)."""
 
+IMAGING = "imaging_studies"
+"""The other collection that is searched by entries of its own: see ``store/imaging_renewal.py``."""
+
 _BATCH = 200
 _OUTDATED = {"generation": {"$not": {"$gte": GENERATION}}}
-_NOT_LATER = {"generation": {"$not": {"$gt": GENERATION}}}
+NOT_LATER = {"generation": {"$not": {"$gt": GENERATION}}}
+"""A document that this version of the software may renew."""
 _SHOWN = {"version": True, "generation": True, "resource": True, "index": True}
 
 
@@ -58,12 +62,15 @@ class IndexRenewal:
         await self._database.ensure_indexes()
 
     async def due(self, *, everything: bool = False) -> dict[str, int]:
-        """How many documents of each stored resource type ``renew`` would look at; zeros included.
+        """How many documents of each collection that is searched would be looked at; zeros included.
+
+        The collections are those of the resource types, and ``IMAGING``.
 
         Raises:
             Unavailable: MongoDB does not answer.
         """
-        types = sorted(filter(of_resources, await self._database.collection_names()))
+        names = await self._database.collection_names()
+        types = sorted(name for name in names if of_resources(name) or name == IMAGING)
         if not types:
             return {}
         first, *rest = (_counted(type, everything) for type in types)
@@ -80,7 +87,7 @@ class IndexRenewal:
             Unavailable: MongoDB does not answer; what has been renewed stays so.
         """
         collection = self._database.collection(type)
-        cursor: Any = collection.find_raw_batches(_criteria(everything), _SHOWN, batch_size=_BATCH)
+        cursor: Any = collection.find_raw_batches(due_criteria(everything), _SHOWN, batch_size=_BATCH)
         try:
             with answered():
                 async for batch in cursor:
@@ -89,13 +96,14 @@ class IndexRenewal:
             await cursor.close()
 
 
-def _criteria(everything: bool) -> Document:
-    return _NOT_LATER if everything else _OUTDATED
+def due_criteria(everything: bool) -> Document:
+    """What is to be renewed: what is outdated, or all that this version may renew."""
+    return NOT_LATER if everything else _OUTDATED
 
 
 def _counted(type: str, everything: bool) -> tuple[Document, ...]:
     """The stages that count what is due of a type: from its index alone."""
-    return {"$match": _criteria(everything)}, {"$count": "count"}, {"$set": {"type": type}}
+    return {"$match": due_criteria(everything)}, {"$count": "count"}, {"$set": {"type": type}}
 
 
 async def _renewed(collection: Collection, documents: Sequence[Document], make: MakeEntries) -> Renewed:
@@ -109,7 +117,7 @@ async def _renewed(collection: Collection, documents: Sequence[Document], make: 
             refused.append(document["_id"])
             continue
         if changed:
-            same = {"_id": document["_id"], "version": document["version"], **_NOT_LATER}
+            same = {"_id": document["_id"], "version": document["version"], **NOT_LATER}
             updates.append((document["_id"], UpdateOne(same, {"$set": changed})))
         else:
             done += 1

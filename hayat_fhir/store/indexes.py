@@ -67,6 +67,7 @@ _SITE_INDEXES: dict[str, list[IndexModel]] = {
         IndexModel([("marks", 1), ("date", -1)], name="marks"),
         IndexModel([("marks", 1), ("patient", 1), ("date", 1)], name="patients"),
         IndexModel("imaging_study"),
+        IndexModel([("generation", 1)], name="generation"),
     ],
     "commitments": [IndexModel("due")],
     "outbox": [

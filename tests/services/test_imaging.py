@@ -18,16 +18,18 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import generate_uid
 
 from hayat_fhir.app import Site
+from hayat_fhir.dicom.matching import AnyOf
 from hayat_fhir.dimse.demonstration import data_set_digest
 from hayat_fhir.errors import NotFound
 from hayat_fhir.http_process import web_application
-from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.security.callers import Caller, Restriction, Role
 from hayat_fhir.security.scopes import EVERYTHING
 from hayat_fhir.services.ingest import Ingest, Taken
 from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.services.viewing import Viewing
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import connect_sync
+from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.incoming_instances import IncomingInstances
 from hayat_fhir.store.partners import Partner
 
@@ -122,6 +124,35 @@ async def test_without_a_number_a_patient_is_provisional(site: Site, peer: Partn
         await asyncio.to_thread(take, ingest, data, SYNTAX, sop_class, uid, peer)
         await site.projection.project(study)
     assert len((await site.searching.search(DOCTOR, "Patient", [("name", "same")])).matches) == 2
+
+
+async def test_rows_of_an_earlier_version_are_made_again(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """What DICOM clients search by is renewed from the same images; the ImagingStudy stays as it is."""
+    study = f"1.2.3.{randbelow(10**12)}"
+    for number in range(3):
+        sop_class, uid, data = encoded(study, f"{study}.{number}")
+        await asyncio.to_thread(take, ingest, data, SYNTAX, sop_class, uid, peer)
+    stored = await site.projection.project(study)
+    rows = site.database.collection("imaging_studies")
+    [before] = await rows.find({}).to_list(None)
+
+    async def found() -> list[str]:
+        wanted = {"PatientID": (AnyOf(("1CT1",)),)}
+        batches = ImagingStudyRows(site.database).find(Restriction(everything=True, restricted=True), wanted)
+        return [one.row.uid async for several in batches for one in several]
+
+    await rows.update_one({}, {"$set": {"keys": [], "match": {}}, "$unset": {"generation": ""}})
+    await rows.insert_one({**before, "_id": "1.2.3", "generation": 0})
+    assert await site.reindexing.due() == {"imaging_studies": 2}
+    assert await found() == ["1.2.3"]
+
+    batches = [batch async for _, batch in site.reindexing.reindex(["imaging_studies"])]
+
+    assert [(batch.done, batch.refused) for batch in batches] == [(1, ("1.2.3",))]
+    assert sorted(await found()) == sorted([study, "1.2.3"])
+    assert await rows.find({"_id": study}).to_list(None) == [before]
+    assert stored is not None
+    assert (await site.interactions.read(DOCTOR, "ImagingStudy", stored.id)).version == stored.version
 
 
 async def test_an_announced_study_is_taken_over(site: Site, peer: Partner, ingest: Ingest) -> None:

@@ -50,7 +50,7 @@ async def reindexing(site: Site) -> AsyncIterator[None]:
 async def outdated(site: Site) -> float:
     """What the site's figures say."""
     figures = await SiteFigures(site.database).read()
-    return next(figure.value for figure in figures if figure.name == "hayat_search_outdated_resources")
+    return next(figure.value for figure in figures if figure.name == "hayat_search_outdated_documents")
 
 
 async def until_renewed(site: Site, left: int = 0) -> None:
@@ -98,8 +98,8 @@ async def test_what_an_earlier_version_has_indexed_is_found(site: Site) -> None:
     assert await rows.find({}, {"index": False, "generation": False}).sort("_id", 1).to_list(None) == before
     assert {(await site.interactions.read(_CALLER, "Observation", id)).version for id in ids} == {1}
     told = {line["event"]: line for line in log if "index" in line["event"]}
-    assert told["search index outdated"]["resources"] == 3
-    assert (told["search index renewed"]["resources"], told["search index renewed"]["refused"]) == (3, 0)
+    assert told["search index outdated"]["documents"] == 3
+    assert (told["search index renewed"]["documents"], told["search index renewed"]["refused"]) == (3, 0)
 
 
 async def test_what_is_stored_is_indexed_as_when_it_came(site: Site) -> None:
