@@ -23,6 +23,8 @@ _POLL = 60.0
 """Seconds between two looks at whether processes of an earlier version, in a rolling upgrade, have written more."""
 _RETRY = 3600.0
 """Seconds before what the present rules refuse is tried again."""
+_AWAY = 5.0
+"""Seconds before it goes on where MongoDB did not answer."""
 _TELL = 30.0
 
 
@@ -75,6 +77,7 @@ class Reindexing:
                     pause = _RETRY
             except Unavailable as refusal:
                 self._log.warning("search index not renewed", code=refusal.issues[0].code)
+                pause = _AWAY
             await _stopped(stop, pause)
 
     async def _catch_up(self, outdated: dict[str, int], stop: asyncio.Event) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -10,13 +12,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from hayat_fhir.app import Site
+from hayat_fhir.app import Site, open_site
 from hayat_fhir.errors import Refusal
 from hayat_fhir.fhir.json import parse
 from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.settings import Settings
 from hayat_fhir.store.figures import SiteFigures
+from hayat_fhir.store.mongod import EmbeddedMongod
 
 _CALLER = Caller(Role.SITE, "test")
 _EXAMPLES = Path(__file__).parents[1] / "fhir" / "examples"
@@ -65,6 +70,12 @@ async def until_renewed(site: Site, left: int = 0) -> None:
 async def found(site: Site, type: str, *pairs: tuple[str, str]) -> list[str]:
     """The ids of what a search finds."""
     return [stored.id for stored in (await site.searching.search(_CALLER, type, list(pairs))).matches]
+
+
+async def counted(site: Site) -> int | None:
+    """How many Observations a search by their code finds."""
+    asked = [("code", "8867-4"), ("_summary", "count")]
+    return (await site.searching.search(_CALLER, "Observation", asked)).total
 
 
 def observation(**values: Any) -> dict[str, Any]:
@@ -121,15 +132,20 @@ async def test_what_is_stored_is_indexed_as_when_it_came(site: Site) -> None:
         assert await site.database.collection(name).find({}).sort("_id", 1).to_list(None) == before[name]
 
 
-async def test_kill_in_the_middle(site: Site, mongodb_url: str, database_name: str, tmp_path: Path) -> None:
-    """Each process that is killed leaves what it has done, and the next one goes on from there to the end."""
+async def store_outdated(site: Site, count: int) -> None:
+    """So many copies of one Observation, without entries."""
     stored = (await site.interactions.create(_CALLER, "Observation", observation())).stored
     rows = site.database.collection("Observation")
     [row] = await rows.find({"_id": stored.id}).to_list(1)
     await rows.delete_one({"_id": stored.id})
-    count = 4000
     outdated_rows = [{**row, "_id": f"{number:05}", "generation": 0, "index": {"date": 0}} for number in range(count)]
     await rows.insert_many(outdated_rows)
+
+
+async def test_kill_in_the_middle(site: Site, mongodb_url: str, database_name: str, tmp_path: Path) -> None:
+    """Each process that is killed leaves what it has done, and the next one goes on from there to the end."""
+    count = 4000
+    await store_outdated(site, count)
     command = [sys.executable, "-c", _WORKER, mongodb_url, database_name, str(tmp_path)]
     left = count
     for _ in range(_KILLS):
@@ -143,5 +159,26 @@ async def test_kill_in_the_middle(site: Site, mongodb_url: str, database_name: s
         assert 0 < left < count
     async with reindexing(site):
         await until_renewed(site)
-    result = await site.searching.search(_CALLER, "Observation", [("code", "8867-4"), ("_summary", "count")])
-    assert result.total == count
+    assert await counted(site) == count
+
+
+async def test_mongod_dies_in_the_middle(tmp_path: Path) -> None:
+    """The worker lives, and goes on when it is back."""
+    mongod = EmbeddedMongod(tmp_path)
+    url = await asyncio.to_thread(mongod.start)
+    settings = Settings(mongodb_url=SecretStr(url), data_dir=tmp_path / "site", base_url="http://127.0.0.1:1")
+    try:
+        async with open_site(settings) as site:
+            await store_outdated(site, 4000)
+            async with reindexing(site):
+                await until_renewed(site, 3900)
+                assert mongod.pid is not None
+                os.kill(mongod.pid, signal.SIGKILL)
+                while mongod.alive:  # noqa: ASYNC110 - a process
+                    await asyncio.sleep(0.01)
+                await asyncio.to_thread(mongod.start)
+                assert await outdated(site) > 0
+                await until_renewed(site)
+            assert await counted(site) == 4000
+    finally:
+        mongod.stop()
