@@ -78,6 +78,7 @@ def imaging(
     settings, database, policy, auditing = base.settings, base.database, base.policy, base.auditing
     instances = Instances(database)
     blobs = Blobs(settings.data_dir / "blobs", settings.disk_reserve_mb << 20)
+    documents = Documents(blobs, settings.character_set)
     rows = ImagingStudyRows(database)
     quarantined = QuarantineRows(database)
     verification = Verification(
@@ -98,7 +99,7 @@ def imaging(
         instances=instances,
         blobs=blobs,
         imaging_processes=processes,
-        projection=_projection(base, records, tables, instances, blobs, rows, quarantined, verification),
+        projection=_projection(base, records, tables, instances, documents, blobs, rows, quarantined, verification),
         quarantine=Quarantine(quarantined, instances, blobs, policy, auditing),
         binding=Binding(
             instances, base.resources, records.interactions, base.keys, settings.site_name, settings.fhir_url
@@ -112,7 +113,7 @@ def imaging(
         reindexing=Reindexing(
             IndexRenewal(database),
             base.indexer.index,
-            ImagingRenewal(ImagingRowRenewal(database), instances, base.resources),
+            ImagingRenewal(ImagingRowRenewal(database), instances, documents, base.resources),
         ),
     )
 
@@ -122,6 +123,7 @@ def _projection(
     records: Records,
     tables: Tables,
     instances: Instances,
+    documents: Documents,
     blobs: Blobs,
     rows: ImagingStudyRows,
     quarantined: QuarantineRows,
@@ -137,7 +139,7 @@ def _projection(
         instances,
         quarantined,
         RejectionNotes(titles, instances, quarantined, Rejections(database), blobs, interactions, base.auditing),
-        Documents(blobs, settings.character_set),
+        documents,
         ImagingDocuments(
             tables, interactions, conditional, blobs, builder.parties, settings.site_url, zone, settings.character_set
         ),

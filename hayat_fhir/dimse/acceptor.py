@@ -24,7 +24,7 @@ Serve = Callable[[socket.socket, tuple[Any, ...]], None]
 Untrusted = Callable[[str], None]
 _TICK_MS = 250
 _FIRST_BYTE_SECONDS = 10.0
-_YIELD_SECONDS, _MOST_YIELD_SECONDS = 0.0005, 0.003
+_YIELD_SECONDS, _MOST_YIELD_SECONDS = 0.004, 0.016
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,12 @@ class Occupancy:
         """The associations that are served now."""
         with self._lock:
             return list(self._associated)
+
+    @property
+    def held(self) -> int:
+        """How many connections there are, be they associations yet or not."""
+        with self._lock:
+            return len(self._waiting) + len(self._associated)
 
     def arrives(self, connection: socket.socket, address: str) -> bool:
         """A connection comes and waits; False where its address has too many already, or comes too often."""
@@ -150,7 +156,7 @@ class Acceptor:
 
     def _accept(self) -> None:
         # Where several processes listen on one socket, the busier one lets the others go first.
-        time.sleep(min(_YIELD_SECONDS * len(self._occupancy.associations), _MOST_YIELD_SECONDS))
+        time.sleep(min(_YIELD_SECONDS * self._occupancy.held, _MOST_YIELD_SECONDS))
         try:
             connection, address = self._listening.accept()
         except (OSError, MemoryError):

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from hayat_fhir.security.callers import UNRESTRICTED
+from hayat_fhir.services.documents import Documents
 from hayat_fhir.services.imaging_rows import imaging_study_row
 from hayat_fhir.store.imaging_renewal import DueRow, ImagingRowRenewal
 from hayat_fhir.store.index_renewal import Renewed
@@ -19,9 +20,12 @@ from hayat_fhir.store.resources import Resources
 class ImagingRenewal:
     """Makes rows again."""
 
-    def __init__(self, rows: ImagingRowRenewal, instances: Instances, resources: Resources) -> None:
+    def __init__(
+        self, rows: ImagingRowRenewal, instances: Instances, documents: Documents, resources: Resources
+    ) -> None:
         self._rows = rows
         self._instances = instances
+        self._documents = documents
         self._resources = resources
 
     async def renew(self, *, everything: bool = False) -> AsyncGenerator[Renewed, None]:
@@ -50,4 +54,5 @@ class ImagingRenewal:
         stored = await self._resources.read("ImagingStudy", due.imaging_study, UNRESTRICTED)
         if not instances or stored is None:
             return None
-        return await self._rows.replace(due, imaging_study_row(instances, stored))
+        details = await self._documents.details(instances)
+        return await self._rows.replace(due, imaging_study_row(instances, stored, details))

