@@ -21,6 +21,7 @@ from hayat_fhir.errors import ConfigurationError
 
 PREFIX = "HAYAT_"
 _OTHERS = 0o007
+_MOST_DICOM_PROCESSES = 4
 _WEAKENING = frozenset(
     {"w", "journal", "readconcernlevel", "readpreference", "tlsinsecure", "tlsallowinvalidcertificates"}
 )
@@ -42,7 +43,9 @@ class Settings(BaseSettings):
     """The site's URL as others reach it, without a path; default ``http://<host>:<port>``."""
     dicom_host: str = "127.0.0.1"
     dicom_port: int = Field(11112, ge=1, le=65535)
-    dicom_processes: int = Field(4, ge=1, le=64)
+    dicom_processes: int = Field(
+        default_factory=lambda: min(_MOST_DICOM_PROCESSES, len(os.sched_getaffinity(0))), ge=1, le=64
+    )
     """Processes that serve the DICOM port at most: one, until several peers send at the same time."""
     dicom_associations: int = Field(64, ge=1, le=1024)
     """Associations that each of these processes serves at the same time."""

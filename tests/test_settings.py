@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settings = load()
     assert (settings.http_host, settings.http_port) == ("127.0.0.1", 8000)
     assert (settings.dicom_host, settings.dicom_port, settings.ae_title) == ("127.0.0.1", 11112, "HAYAT")
-    assert settings.dicom_processes == 4
+    assert settings.dicom_processes == min(4, len(os.sched_getaffinity(0)))
     assert settings.data_dir == tmp_path / "data"
     assert settings.mongodb_url is None
     assert settings.fhir_url == "http://127.0.0.1:8000/fhir"
