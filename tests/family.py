@@ -69,12 +69,12 @@ class Family:
             )
 
     def get(self, path: str, timeout: float = 10.0) -> int:
-        """The status of a GET request; 0 where nobody listens."""
+        """The status of a GET request; 0 where nobody listens, or nobody answers in time."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             connection.request("GET", path)
             return connection.getresponse().status
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             return 0
         finally:
             connection.close()
