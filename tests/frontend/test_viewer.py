@@ -63,9 +63,8 @@ def _expected(image: FileDataset, side: int) -> NDArray[Any]:
 
 def _correlation(page: Page, image: FileDataset) -> float:
     """How much of what is drawn, without what stands over it, is the image."""
-    page.evaluate(
-        "document.querySelectorAll('section[aria-label] > :not([role=application])').forEach(e => e.remove())"
-    )
+    above = "section[aria-label] > :not([role=application])"
+    page.evaluate(f"document.querySelectorAll('{above}').forEach(one => {{ one.style.visibility = 'hidden' }})")
     drawn = _canvas(page)
     return float(np.corrcoef(drawn.ravel(), _expected(image, drawn.shape[0]).ravel())[0, 1])
 
