@@ -253,12 +253,12 @@ def _said(resource: dict[str, Any]) -> str:
             return f"{modalities}, {resource.get('numberOfInstances', 0)} objects, {resource['status']}"
         case "DiagnosticReport":
             return f"{resource['code'].get('text', '')}, {resource['status']}"
-        case "Provenance" if "signature" in resource:
-            return (
-                f"signed by {resource['agent'][0]['who'].get('display', 'a partner')}: digests of images and diagnosis"
-            )
+        case "DocumentReference":
+            return str(resource.get("description") or resource.get("type", {}).get("text", "document"))
         case "Provenance":
-            return f"received from {resource['agent'][0]['who'].get('display', 'a partner')}"
+            who = resource["agent"][0]["who"].get("display", "a partner")
+            signed = f"signed by {who}: digests of images and diagnosis"
+            return signed if "signature" in resource else f"received from {who}"
         case _:
             return str(resource.get("name", resource.get("status", "")))
 
