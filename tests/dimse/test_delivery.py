@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -54,6 +55,16 @@ async def states(gateway: Gateway) -> list[str]:
     return [row["state"] for row in rows]
 
 
+@asynccontextmanager
+async def another_site(
+    gateway: Gateway, mongodb_url: str, database_name: str, folder: Path
+) -> AsyncIterator[tuple[Gateway, Partner]]:
+    """A second site, each the other's partner: it, and the partner that it is to the first."""
+    async with opened_gateway(mongodb_url, database_name, folder) as other:
+        await other.peer("HAYAT")
+        yield other, replace(await gateway.peer("OTHER", port=other.port), ae_title="HAYAT")
+
+
 @contextmanager
 def archive(
     answer: Callable[[int], int] = lambda _: 0x0000, alter: bool = False, gives_back: bool = True
@@ -92,10 +103,7 @@ def archive(
 
 async def test_another_site_commits(gateway: Gateway, mongodb_url: str, database_name: str, tmp_path: Path) -> None:
     """Hayat to Hayat: all images arrive byte for byte, and the other site vouches for each; again sends nothing."""
-    async with opened_gateway(mongodb_url, f"{database_name}-b", tmp_path / "other") as other:
-        await other.peer("HAYAT")
-        partner = await gateway.peer("OTHER", port=other.port)
-        partner = Partner(**{**{name: getattr(partner, name) for name in partner.__slots__}, "ae_title": "HAYAT"})
+    async with another_site(gateway, mongodb_url, f"{database_name}-b", tmp_path / "other") as (other, partner):
         assert await deliver(gateway, partner) == (3, 3)
         assert await states(gateway) == ["committed"] * 3
         theirs = {row["_id"]: row["sha256"] for row in other.door.rows.find({})}
@@ -108,10 +116,7 @@ async def test_a_report_is_acknowledged_before_the_association_ends(
     gateway: Gateway, mongodb_url: str, database_name: str, tmp_path: Path
 ) -> None:
     """However long this site takes over the report, the other one gets its response, and owes none any more."""
-    async with opened_gateway(mongodb_url, f"{database_name}-b", tmp_path / "other") as other:
-        await other.peer("HAYAT")
-        partner = await gateway.peer("OTHER", port=other.port)
-        partner = Partner(**{**{name: getattr(partner, name) for name in partner.__slots__}, "ae_title": "HAYAT"})
+    async with another_site(gateway, mongodb_url, f"{database_name}-b", tmp_path / "other") as (other, partner):
         answered = Event()
 
         def heard(*_: object) -> bool:
@@ -134,10 +139,7 @@ async def test_what_a_partner_has_lost_is_sent_again(
     gateway: Gateway, mongodb_url: str, database_name: str, tmp_path: Path
 ) -> None:
     """An image that the partner does not vouch for any more is sent at the next attempt, and then it does."""
-    async with opened_gateway(mongodb_url, f"{database_name}-b", tmp_path / "other") as other:
-        await other.peer("HAYAT")
-        partner = await gateway.peer("OTHER", port=other.port)
-        partner = Partner(**{**{name: getattr(partner, name) for name in partner.__slots__}, "ae_title": "HAYAT"})
+    async with another_site(gateway, mongodb_url, f"{database_name}-b", tmp_path / "other") as (other, partner):
         await deliver(gateway, partner)
         other.door.rows.delete_one({})
         with pytest.raises(Unavailable):
