@@ -254,11 +254,11 @@ def _said(resource: dict[str, Any]) -> str:
         case "DiagnosticReport":
             return f"{resource['code'].get('text', '')}, {resource['status']}"
         case "DocumentReference":
-            return str(resource.get("description") or resource.get("type", {}).get("text", "document"))
+            kinds = resource.get("type", {}).get("coding", ())
+            return str(resource.get("description") or next((kind.get("display") for kind in kinds), "document"))
         case "Provenance":
             who = resource["agent"][0]["who"].get("display", "a partner")
-            signed = f"signed by {who}: digests of images and diagnosis"
-            return signed if "signature" in resource else f"received from {who}"
+            return f"signed by {who}: digests of it all" if "signature" in resource else f"received from {who}"
         case _:
             return str(resource.get("name", resource.get("status", "")))
 
