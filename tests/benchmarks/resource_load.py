@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -46,12 +46,16 @@ def fill(run: Run, what: str, url: str, source: Source, wanted: dict[str, int]) 
     Raises:
         BenchmarkFailed: A loading process ended early.
     """
+    client: MongoClient[dict[str, Any]] = MongoClient(url)
+    with client:
+        present = client["hayat"].list_collection_names()
     loaders = max((psutil.cpu_count() or 2) - 1, 1)
     with run.step(f"{what}: loading {_described(wanted)}", sum(wanted.values())) as task, ExitStack() as stack:
         parts = [
             {
                 "url": url,
                 "source": [source.seed, source.patients],
+                "present": present,
                 "slices": {kind: [part, number, loaders] for kind, number in wanted.items()},
             }
             for part in range(loaders)
@@ -64,19 +68,27 @@ def fill(run: Run, what: str, url: str, source: Source, wanted: dict[str, int]) 
                     run.progress.advance(task, loaded)
                 else:
                     running.remove(loader)
-    _build_indexes(run, what, url, wanted)
+    _build_indexes(run, what, url, wanted, present)
 
 
 def _described(wanted: dict[str, int]) -> str:
     return ", ".join(f"{number:,} of {kind}" for kind, number in wanted.items())
 
 
-def _build_indexes(run: Run, what: str, url: str, kinds: Iterable[str]) -> None:
+def _loading(type: str, present: Collection[str]) -> str:
+    """Where resources of a type go: beside its collection where there is none, lest the site indexes it meanwhile."""
+    return type if type in present else f"loading.{type}"
+
+
+def _build_indexes(run: Run, what: str, url: str, kinds: Iterable[str], present: Collection[str]) -> None:
     """Build all indexes at once: growing them entry by entry in a small cache is several times slower."""
     client: MongoClient[dict[str, Any]] = MongoClient(url)
     with client, run.step(f"{what}: building indexes"):
         for type in sorted({KINDS[kind](Source(), 0)["resourceType"] for kind in kinds}):
-            client["hayat"][type].create_indexes(list(indexes_of(type)))
+            loaded = client["hayat"][_loading(type, present)]
+            loaded.create_indexes(list(indexes_of(type)))
+            if type not in present:
+                loaded.rename(type)
 
 
 def _changes(indexer: Indexer, make: Callable[[int], dict[str, Any]], numbers: Iterable[int]) -> Iterator[Change]:
@@ -99,7 +111,8 @@ def main() -> None:
         changes = _changes(indexer, partial(KINDS[kind], source), range(*part))
         while batch := list(islice(changes, _BATCH)):
             now = datetime.now(UTC)
-            collection = database.get_collection(batch[0].type, write_concern=_RELAXED)
+            name = _loading(batch[0].type, given["present"])
+            collection = database.get_collection(name, write_concern=_RELAXED)
             collection.insert_many([to_document(change, now) for change in batch], ordered=False)
             sys.stdout.write(json.dumps({"loaded": len(batch)}) + "\n")
             sys.stdout.flush()
