@@ -16,13 +16,12 @@ import psutil
 import pytest
 from pydicom.data import get_testdata_file
 from pydicom.uid import generate_uid
-from pynetdicom import AE
-from pynetdicom.sop_class import Verification
 
 from hayat_fhir.demonstration_site import Site, free_port
 from hayat_fhir.store.database import connect_sync
 from hayat_fhir.store.mongod import attach
 from tests.dimse import raw
+from tests.dimse.echo import echo
 
 _GREETING = raw.associate_rq()
 
@@ -74,9 +73,7 @@ def push(port: int, data_sets: dict[str, bytes], acknowledged: dict[str, bytes])
 
 def test_strangers_are_audited_and_all_is_counted(site: Site) -> None:
     """A peer that is rejected leaves an AuditEvent with its address; /metrics tells of all; memory has a limit."""
-    ae = AE(ae_title="STRANGER")
-    ae.add_requested_context(Verification)
-    assert ae.associate("127.0.0.1", site.dicom_port, ae_title="HAYAT").is_rejected
+    assert echo(site.dicom_port, calling="STRANGER") == "rejected"
     acknowledged: dict[str, bytes] = {}
     push(site.dicom_port, images(3), acknowledged)
     assert len(acknowledged) == 3

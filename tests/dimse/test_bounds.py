@@ -17,7 +17,7 @@ from hayat_fhir.dimse.door import DoorOptions
 
 from . import raw
 from .conftest import RunningDoor, opened
-from .test_port import echo
+from .echo import echo
 
 _SECONDS = 1.0
 _MEGABYTES = 440

@@ -19,7 +19,6 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.sop_class import Verification
 
 from hayat_fhir import definitions
 from hayat_fhir.dimse import sender
@@ -29,37 +28,25 @@ from hayat_fhir.errors import Unavailable
 from hayat_fhir.store.partners import Partner
 
 from .conftest import RunningDoor, send
+from .echo import echo
 
 Maker = Callable[..., FileDataset]
 
 
-def echo(port: int, calling: str = "PACS", called: str = "HAYAT") -> tuple[str, int | None]:
-    """Ask for an association and a C-ECHO: what came of it, and the echo's status."""
-    ae = AE(ae_title=calling)
-    ae.acse_timeout = ae.connection_timeout = 5
-    ae.add_requested_context(Verification)
-    association = ae.associate("127.0.0.1", port, ae_title=called)
-    if not association.is_established:
-        return ("rejected" if association.is_rejected else "aborted"), None
-    status = association.send_c_echo().Status
-    association.release()
-    return "established", status
-
-
 def test_echo(door: RunningDoor) -> None:
     """A known peer gets its C-ECHO answered."""
-    assert echo(door.port) == ("established", 0x0000)
+    assert echo(door.port) == "0x0000"
 
 
 def test_unknown_calling_ae_is_rejected(door: RunningDoor) -> None:
     """A peer that is not registered gets no association, and that is reported."""
-    assert echo(door.port, calling="STRANGER") == ("rejected", None)
+    assert echo(door.port, calling="STRANGER") == "rejected"
     assert door.refused == [("STRANGER", "127.0.0.1")]
 
 
 def test_wrong_called_ae_is_rejected(door: RunningDoor) -> None:
     """Whoever calls another application entity gets no association."""
-    assert echo(door.port, called="ELSEWHERE") == ("rejected", None)
+    assert echo(door.port, called="ELSEWHERE") == "rejected"
 
 
 def test_store_is_durable_and_unaltered(door: RunningDoor, image: Maker) -> None:
@@ -170,7 +157,7 @@ def test_abort_half_way_leaves_nothing(door: RunningDoor, image: Maker) -> None:
 
     assert door.rows.count_documents({}) == 0
     assert door.files() == []
-    assert echo(door.port) == ("established", 0x0000)
+    assert echo(door.port) == "0x0000"
 
 
 def test_slow_peers_do_not_stop_others(door: RunningDoor) -> None:
@@ -182,7 +169,7 @@ def test_slow_peers_do_not_stop_others(door: RunningDoor) -> None:
         slow.append(connection)
     begun = time.monotonic()
 
-    assert echo(door.port) == ("established", 0x0000)
+    assert echo(door.port) == "0x0000"
     assert time.monotonic() - begun < 3
     for connection in slow:
         connection.close()
@@ -194,7 +181,7 @@ def test_probes_take_no_association(door: RunningDoor) -> None:
     for _ in range(100):
         socket.create_connection(("127.0.0.1", door.port)).close()
 
-    assert echo(door.port) == ("established", 0x0000)
+    assert echo(door.port) == "0x0000"
     for connection in silent:
         connection.close()
 
@@ -210,7 +197,7 @@ def test_oversized_pdu_ends_the_connection(door: RunningDoor) -> None:
             received = connection.recv(1024)
     except ConnectionResetError:
         pass
-    assert echo(door.port) == ("established", 0x0000)
+    assert echo(door.port) == "0x0000"
     connection.close()
 
 

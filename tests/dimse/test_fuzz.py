@@ -21,7 +21,7 @@ from hayat_fhir.dimse.door import DoorOptions
 
 from . import raw
 from .conftest import RunningDoor, opened
-from .test_port import echo
+from .echo import echo
 
 CASES = int(os.environ.get("FUZZ", "10000"))
 _CONNECTIONS, _PER_ASSOCIATION = 8, 25

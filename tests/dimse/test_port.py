@@ -17,29 +17,16 @@ import pytest
 from pydicom.dataset import FileDataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE
-from pynetdicom.sop_class import Verification
 
 from hayat_fhir.dimse.acceptor import Limits
 from hayat_fhir.dimse.door import DoorOptions
 
 from . import raw
 from .conftest import RunningDoor, opened, send
+from .echo import echo
 
 Maker = Callable[..., FileDataset]
 REJECTED_CALLING = b"\0\x01\x01\x03"
-
-
-def echo(port: int, source: str = "127.0.0.1", calling: str = "PACS") -> str:
-    """Ask for an association and a C-ECHO."""
-    ae = AE(ae_title=calling)
-    ae.acse_timeout = ae.connection_timeout = 10
-    ae.add_requested_context(Verification)
-    association = ae.associate("127.0.0.1", port, ae_title="HAYAT", bind_address=(source, 0))
-    if not association.is_established:
-        return "rejected" if association.is_rejected else "aborted"
-    status = association.send_c_echo().Status
-    association.release()
-    return f"0x{status:04X}"
 
 
 @pytest.mark.parametrize("title", [b"../../PACS", b"PA\0CS", b"PA\x1bCS", b"P\\ACS", b" " * 16, b"\xff" * 16])

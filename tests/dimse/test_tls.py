@@ -17,14 +17,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from pynetdicom import AE
-from pynetdicom.sop_class import Verification
 
 from hayat_fhir.dimse.door import DoorOptions
 from hayat_fhir.dimse.tls import ServerTls
 from hayat_fhir.errors import ConfigurationError
 
 from .conftest import PEER, RunningDoor, opened
+from .echo import echo as plain_echo
 
 
 @dataclass(frozen=True)
@@ -134,15 +133,7 @@ def echo(port: int, authority: Authority, shown: Issued | None, most: ssl.TLSVer
         context.load_cert_chain(shown.certificate, shown.key)
     if most is not None:
         context.maximum_version = most
-    ae = AE(ae_title="PACS")
-    ae.acse_timeout = ae.connection_timeout = 30
-    ae.add_requested_context(Verification)
-    association = ae.associate("127.0.0.1", port, ae_title="HAYAT", tls_args=(context, "127.0.0.1"))
-    if not association.is_established:
-        return "rejected" if association.is_rejected else "aborted"
-    status = association.send_c_echo().Status
-    association.release()
-    return f"0x{status:04X}"
+    return plain_echo(port, tls=context)
 
 
 def test_echo_over_tls(door: RunningDoor, authority: Authority) -> None:

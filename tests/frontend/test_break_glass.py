@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from .conftest import Hospital, Open
 
 _LABEL = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
-_REASON = "Found unconscious, no relatives to ask."
+_REASON = "Brought in after a fall, nobody is with her."
 
 
 def test_a_doctor_breaks_the_glass(open_page: Open, hospital: Hospital) -> None:
