@@ -39,11 +39,12 @@ DOCTOR = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A site; a file of its machine that is nobody's business; and a stranger's server, which nobody is to call."""
+    """A site; a file of its machine that is nobody's business; a stranger's server, which nobody is to call; tokens by role."""
 
     site: Site
     secret: Path
     stranger: socket.socket
+    tokens: dict[str, str]
 
     def documents(self, root: str) -> list[bytes]:
         """XML whose reader would tell of the file, call the stranger, or make three thousand million laughs."""
@@ -62,7 +63,7 @@ class Place:
 
     def http(self, role: str) -> httpx.Client:
         """A client that does not wait for a reader of laughs."""
-        headers = {"Authorization": f"Bearer {self.site.token(role)}"}
+        headers = {"Authorization": f"Bearer {self.tokens[role]}"}
         return httpx.Client(base_url=self.site.url, headers=headers, timeout=30, trust_env=False)
 
 
@@ -73,6 +74,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     secret = folder / "secret"
     secret.write_text(CANARY)
     site = Site("Hospital", "HAYAT", folder / "site")
+    site.further_settings["HAYAT_ACCESS_TOKEN_SECONDS"] = "3600"
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         stranger.setblocking(False)
         try:
@@ -80,7 +82,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             site.wait_until_ready()
             site.add_account("doctor")
             site.add_account("staff")
-            yield Place(site, secret, stranger)
+            yield Place(site, secret, stranger, {role: site.token(role) for role in ("doctor", "staff")})
             with pytest.raises(BlockingIOError):
                 stranger.accept()
         finally:

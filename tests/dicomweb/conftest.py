@@ -24,19 +24,26 @@ FRAMES = {"native": None, "rle": RLELossless, "jls": JPEGLSLossless, "jp2": JPEG
 
 @dataclass(slots=True)
 class Archive:
-    """The site, and what was pushed, by name."""
+    """The site, and what was pushed, by name; and a token of each role that was asked for."""
 
     site: Site
     images: dict[str, FileDataset] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def token(self, role: str) -> str:
+        """A token of this role's account: one for all tests, a new one takes a process of its own."""
+        if role not in self.tokens:
+            self.tokens[role] = self.site.token(role)
+        return self.tokens[role]
 
     def http(self, role: str = "doctor") -> httpx.Client:
         """A client of the DICOMweb door."""
-        headers = {"Authorization": f"Bearer {self.site.token(role)}"}
+        headers = {"Authorization": f"Bearer {self.token(role)}"}
         return httpx.Client(base_url=f"{self.site.url}/dicomweb", headers=headers, timeout=60, trust_env=False)
 
     def client(self, role: str = "doctor") -> DICOMwebClient:
         """The client of PyPI."""
-        headers = {"Authorization": f"Bearer {self.site.token(role)}"}
+        headers = {"Authorization": f"Bearer {self.token(role)}"}
         return DICOMwebClient(f"{self.site.url}/dicomweb", headers=headers)
 
     def path(self, name: str) -> str:
@@ -77,6 +84,7 @@ def multiframe(study: str, syntax: str | None) -> FileDataset:
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
     """The running site."""
     site = Site("Hospital", "HAYAT", tmp_path_factory.mktemp("archive") / "site")
+    site.further_settings["HAYAT_ACCESS_TOKEN_SECONDS"] = "3600"
     try:
         site.start()
         site.wait_until_ready()

@@ -41,7 +41,7 @@ def pushed(archive: Archive) -> list[FileDataset]:
 def entries(archive: Archive, study: str) -> list[dict[str, str]]:
     """The entries of the quarantine that the staff sees of a study."""
     with httpx.Client(base_url=archive.site.url, timeout=60, trust_env=False) as http:
-        headers = {"Authorization": f"Bearer {archive.site.token('staff')}"}
+        headers = {"Authorization": f"Bearer {archive.token('staff')}"}
         found = http.get("/fhir/$quarantine", params={"state": "withheld", "study": study}, headers=headers)
     return [entry["resource"] for entry in found.raise_for_status().json().get("entry", ())]
 
@@ -55,7 +55,7 @@ def resolve(archive: Archive, study: str) -> None:
             http.post(
                 "/fhir/$quarantine",
                 json={"resourceType": "Parameters", "parameter": parameters},
-                headers={"Authorization": f"Bearer {archive.site.token('staff')}"},
+                headers={"Authorization": f"Bearer {archive.token('staff')}"},
             ).raise_for_status()
 
 

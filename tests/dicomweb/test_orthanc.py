@@ -18,7 +18,7 @@ from .test_stow import file, fresh, seen
 @pytest.fixture
 def peer(archive: Archive, tmp_path: Path) -> Iterator[Orthanc]:
     """Orthanc, which has a doctor's token."""
-    door = (f"{archive.site.url}/dicomweb", archive.site.token("doctor"))
+    door = (f"{archive.site.url}/dicomweb", archive.token("doctor"))
     with orthanc(tmp_path / "orthanc", archive.site.dicom_port, free_port(), door) as running:
         yield running
 
