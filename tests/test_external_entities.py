@@ -39,7 +39,7 @@ DOCTOR = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A site; a file of its machine that is nobody's business; a stranger's server, which nobody is to call; tokens by role."""
+    """A site, its tokens by role, a file that is nobody's business, and a stranger's server, not to be called."""
 
     site: Site
     secret: Path
