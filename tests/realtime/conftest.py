@@ -110,7 +110,10 @@ async def _run(
             sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
             urls = [f"http://127.0.0.1:{one.getsockname()[1]}" for one in sockets]
             settings = Settings(
-                mongodb_url=SecretStr(mongodb_url), data_dir=data_dir, base_url=urls[0], **(_ICE | more)
+                mongodb_url=SecretStr(mongodb_url),
+                data_dir=data_dir,
+                base_url=urls[0],
+                **({"media_processes": 4} | more),
             )
             sites = [await stack.enter_async_context(open_site(settings, database)) for _ in sockets]
             servers = [_server(site) for site in sites]
@@ -128,13 +131,6 @@ async def _run(
         if running.done():
             raise
         running.set_exception(error)
-
-
-_ICE: dict[str, Any] = {
-    "media_processes": 4,
-    "ice_urls": ("stun:127.0.0.1:3478", "turn:127.0.0.1:3478"),
-    "ice_secret": SecretStr("s" * 24),
-}
 
 
 def _server(site: Site) -> uvicorn.Server:

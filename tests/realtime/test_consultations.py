@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from tests.realtime.conftest import Browser, Connect, Person, Served, until
+from pydantic import SecretStr
+
+from tests.realtime.conftest import Browser, Connect, Person, Served, serving, until
 from tests.realtime.peerjs import PeerSocket
 
 
@@ -254,11 +257,13 @@ async def test_malformed_bodies_are_refused(served: Served) -> None:
         assert (await http.get("/realtime/presence")).status_code == 401
 
 
-async def test_ice_servers_are_the_sites_own(served: Served) -> None:
+async def test_ice_servers_are_the_sites_own(mongodb_url: str, tmp_path: Path) -> None:
     """With TURN credentials that end, and do not name the account."""
-    patient = await served.person("patient")
-    async with patient.at(served.url) as http:
-        ice = (await http.get("/realtime/ice")).json()
+    urls = ("stun:127.0.0.1:3478", "turn:127.0.0.1:3478")
+    with serving(mongodb_url, tmp_path / "site", ice_urls=urls, ice_secret=SecretStr("s" * 24)) as served:
+        patient = await served.person("patient")
+        async with patient.at(served.url) as http:
+            ice = (await http.get("/realtime/ice")).json()
     stun, turn = ice["iceServers"]
     assert stun == {"urls": ["stun:127.0.0.1:3478"]}
     assert turn["urls"] == ["turn:127.0.0.1:3478"]
