@@ -27,6 +27,8 @@ _LATEST_TIME = "235959.999999"
 _FIRST_TIME = "000000.000000"
 _MOST_WILDCARDS = 16
 _APART = re.compile(r"[\s^=.,'-]+")
+_EMPTY = "^ \0"
+"""What stands at the end of a group of a name without saying anything: components that are empty, and padding."""
 _MOST_WORDS, _LONGEST_WORD, _SHORTEST_FUZZY = 6, 24, 4
 
 
@@ -83,7 +85,7 @@ def normal(vr: str, value: object) -> list[str]:
     """A value in the form in which it is compared; a person name has one for each of its groups."""
     text = _text(value)
     if vr == "PN":
-        return [folded for group in text.split("=") if (folded := _folded(group.rstrip("^ ")))]
+        return [folded for group in text.split("=") if (folded := _folded(group))]
     if vr == "DA":
         return [text.replace(".", "") if len(text) == 10 else text]
     if vr == "TM":
@@ -142,10 +144,10 @@ def _meets(condition: Condition, value: str) -> bool:
 
 def _of_names(texts: Sequence[str]) -> tuple[Condition, ...]:
     """Each group of a name must be met by one of the groups of the value."""
-    groups = [list(texts)] if len(texts) > 1 else [[group] for group in texts[0].split("=") if group.strip("^ ")]
+    groups = [list(texts)] if len(texts) > 1 else [[group] for group in texts[0].split("=") if _folded(group)]
     found: list[Condition] = []
     for alternatives in groups:
-        folded = [_folded(text.rstrip("^ ")) for text in alternatives]
+        folded = [_folded(text) for text in alternatives]
         if any("*" in text or "?" in text for text in folded):
             if not all(set(text) <= {"*"} for text in folded):
                 found.append(_wildcard(folded))
@@ -202,10 +204,14 @@ def _expression(text: str) -> str:
 
 
 def _folded(name: str) -> str:
-    """Without regard to case, accents and the dot of the Turkish i."""
+    """A group of a name without what is empty at its end, and without regard to case, accents, the dot of Turkish i.
+
+    An equals sign that was written wide parts words, not groups.
+    """
     apart = unicodedata.normalize("NFKD", name.replace("\u0131", "i"))
     plain = "".join(c for c in apart if not unicodedata.combining(c) or c in "\u3099\u309a")
-    return " ".join(unicodedata.normalize("NFC", plain.casefold()).split())
+    words = unicodedata.normalize("NFC", plain.casefold()).replace("=", " ").split()
+    return " ".join(words).lstrip(" \0").rstrip(_EMPTY)
 
 
 def _number(text: str) -> str:
