@@ -43,6 +43,27 @@ class Lease:
         os.pwrite(self._descriptor, f"{boot()} {since}".encode(), 0)
 
 
+class Folder:
+    """A folder that is open for as long as anybody holds on to it."""
+
+    _descriptor = -1
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def sync(self) -> None:
+        """Return once the names in it are durable.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        os.fsync(self._descriptor)
+
+
 @contextmanager
 def of_the_dead(folder: Path) -> Iterator[Record | None]:
     """What the process noted whose folder this is; None where it lives. None begins to while the block runs."""

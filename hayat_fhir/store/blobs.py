@@ -1,8 +1,8 @@
 """The blob store: image bytes in files that are never rewritten.
 
 A file's name is made here, never from anything a peer sent. It is written below ``incoming/``, in a folder of the
-process that writes it, and linked to its final name, ``yyyy/mm/dd/HHMM/<uuid>.dcm``; the first name is removed only
-once whoever stores the row of it says that both are durable. So what a crash leaves unfinished is found below
+process that writes it, and linked to its final name, ``yyyy/mm/dd/HHMM/<32 hex digits>.dcm``; the first name is removed
+only once whoever stores the row of it says that both are durable. So what a crash leaves unfinished is found below
 ``incoming/`` alone, however many files there are; ``blob_reconciliation`` finishes or undoes it.
 """
 
@@ -13,13 +13,12 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import suppress
 from pathlib import Path
-from uuid import uuid4
+from types import TracebackType
 
 from hayat_fhir.errors import Unavailable
-from hayat_fhir.store.blob_folders import Lease, sync_folder
+from hayat_fhir.store.blob_folders import Folder, Lease, sync_folder
 
 _SUFFIX = ".dcm"
 _MINUTE = 12
@@ -27,8 +26,11 @@ _MINUTE = 12
 _SPACE_EVERY = 32 * 2**20
 """Bytes of one file between two looks at the free space."""
 _NOTE_SECONDS = 10.0
-_FOLDERS = 64
-"""Folders that are remembered to be there durably."""
+_FOLDERS = 8
+"""Folders that are kept open: those of the last minutes."""
+_PAGE = 4096
+_HELD = 64 * 1024
+"""Bytes that are held back until there are more, or the file is complete."""
 Bytes = bytes | bytearray | memoryview
 
 
@@ -38,7 +40,7 @@ class Blobs:
     def __init__(self, root: Path, reserve: int = 0) -> None:
         self._root = root
         self._reserve = reserve
-        self._folders: set[str] = set()
+        self._folders: dict[str, Folder] = {}
         self._lease: Lease | None = None
         self._noted = 0.0
         self._begun: dict[str, None] = {}
@@ -54,7 +56,7 @@ class Blobs:
         """
         self._check_space()
         with _disk():
-            name = f"{datetime.now(UTC):%Y%m%d%H%M}-{uuid4().hex}"
+            name = f"{time.strftime('%Y%m%d%H%M', time.gmtime())}-{os.urandom(16).hex()}"
             try:
                 return IncomingBlob(self, name, self._incoming(name))
             except OSError:
@@ -173,20 +175,21 @@ class Blobs:
             self._begun.pop(name, None)
             self._doubtful.pop(name, None)
 
-    def _make_folder(self, named: str) -> None:
-        """Make a folder durably: it is there only once the one above it has been fsynced."""
+    def _folder(self, named: str) -> Folder:
+        """A folder, made durably where it is not there yet: it is only once the one above it has been fsynced."""
         with self._lock:
-            if named in self._folders:
-                return
-            folder = Path(named)
-            missing = [folder, *folder.parents][: len(folder.relative_to(self._root).parts)]
-            for made in reversed(missing):
-                if not made.is_dir():
-                    made.mkdir(exist_ok=True, mode=0o700)
-                sync_folder(made.parent)
-            if len(self._folders) >= _FOLDERS:
-                self._folders.clear()
-            self._folders.add(named)
+            found = self._folders.get(named)
+            if found is None:
+                folder = Path(named)
+                missing = [folder, *folder.parents][: len(folder.relative_to(self._root).parts)]
+                for made in reversed(missing):
+                    if not made.is_dir():
+                        made.mkdir(exist_ok=True, mode=0o700)
+                    sync_folder(made.parent)
+                if len(self._folders) >= _FOLDERS:
+                    del self._folders[next(iter(self._folders))]
+                found = self._folders[named] = Folder(named)
+            return found
 
 
 class IncomingBlob:
@@ -202,12 +205,13 @@ class IncomingBlob:
         self._name = name
         self._incoming = f"{folder}/{name}"
         self._final = f"{blobs._root}/{self.key}"
-        self._folder = self._final.rpartition("/")[0]
+        self._folder: Folder | None = None
         self._checked = 0
+        self._held = bytearray()
         self._descriptor = os.open(self._incoming, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
 
     def write(self, data: Bytes) -> None:
-        """Append.
+        """Append. Whole pages go to the kernel, which is slow where it gets one in two pieces; the rest is held back.
 
         Raises:
             Unavailable: The disk is full or fails.
@@ -215,24 +219,32 @@ class IncomingBlob:
         if self.size - self._checked >= _SPACE_EVERY:
             self._blobs._check_space()
             self._checked = self.size
-        with _disk():
-            written = os.write(self._descriptor, data)
-            while written < len(data):
-                written += os.write(self._descriptor, memoryview(data)[written:])
-        self.size += written
+        self.size += len(data)
+        if len(self._held) + len(data) < _HELD:
+            self._held += data
+            return
+        pages = memoryview(data)[: max(len(data) - self.size % _PAGE, 0)]
+        self._write_all([self._held, pages])
+        self._held = bytearray(memoryview(data)[len(pages) :])
 
     def mapped(self) -> mmap.mmap:
-        """What has been written, to be read; close it after use. Not of an empty file."""
-        return mmap.mmap(self._descriptor, self.size, prot=mmap.PROT_READ)
-
-    def link(self) -> None:
-        """Give the file its final name.
+        """What has been written, to be read; close it after use. Not of an empty file.
 
         Raises:
             Unavailable: The disk is full or fails.
         """
+        self._write_held()
+        return mmap.mmap(self._descriptor, self.size, prot=mmap.PROT_READ)
+
+    def link(self) -> None:
+        """The file is complete: give it its final name.
+
+        Raises:
+            Unavailable: The disk is full or fails.
+        """
+        self._write_held()
         with _disk():
-            self._blobs._make_folder(self._folder)
+            self._folder = self._blobs._folder(self._final.rpartition("/")[0])
             os.link(self._incoming, self._final)
 
     def sync(self) -> None:
@@ -243,7 +255,8 @@ class IncomingBlob:
         """
         with _disk():
             os.fsync(self._descriptor)
-            sync_folder(self._folder)
+            if self._folder is not None:
+                self._folder.sync()
 
     def settle(self) -> None:
         """File and row are durable: it is no longer unfinished."""
@@ -265,6 +278,18 @@ class IncomingBlob:
         self._close()
         self._blobs._doubt(self._name)
 
+    def _write_held(self) -> None:
+        self._write_all([self._held])
+        self._held = bytearray()
+
+    def _write_all(self, parts: list[Bytes]) -> None:
+        with _disk():
+            left = sum(map(len, parts)) - os.writev(self._descriptor, parts)
+            if left:
+                rest = memoryview(b"".join(parts))
+                while left:
+                    left -= os.write(self._descriptor, rest[-left:])
+
     def _unlink(self, path: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108 - as above
@@ -285,9 +310,14 @@ def minute_key(minute: str) -> str:
     return f"{minute[:4]}/{minute[4:6]}/{minute[6:8]}/{minute[8:12]}"
 
 
-@contextmanager
-def _disk() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Unavailable("the image store cannot be written") from error
+class _disk:  # noqa: N801 - reads as a statement: ``with _disk(): os.write(..)``
+    """Translates what the disk raises inside."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, OSError):
+            raise Unavailable("the image store cannot be written") from error
