@@ -173,8 +173,11 @@ class Ingest:
         """Make row and file durable side by side; the row that was there before, where there was one."""
         try:
             adding = self._instances.add(instance)
-            arrival.blob.sync()
-            before = None if adding.result() else self._before(instance)
+            try:
+                arrival.blob.sync()
+            finally:
+                is_new = adding.result()
+            before = None if is_new else self._before(instance)
         except BaseException:
             arrival.blob.leave()
             raise

@@ -1,111 +1,126 @@
 """Group commit for threads: what several hand over at the same time is made durable in one go.
 
-A thread of its own commits, so that whoever hands something over can do something else meanwhile. It waits for no
-company: it begins with what there is, and takes along what has gathered when it is done.
+Whoever hands something over begins a commit and can do something else meanwhile; what others hand over until it ends
+goes along with the next one. No thread of its own stands between: whoever first needs a result waits for the
+database, and for the others too.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
-
-from hayat_fhir.errors import Unavailable
+from collections.abc import Sequence
+from typing import Generic, Protocol, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_IDLE = 30.0
-"""Seconds without work after which the thread ends; the next item starts another."""
+
+
+class Commits(Protocol[Item, Result]):
+    """Commits groups, one after the other, each in two halves."""
+
+    def begin(self, group: Sequence[Committing[Item, Result]], /) -> None:
+        """Begin to commit this group, which stays as it is until ``end``. Raises nothing: ``end`` does."""
+
+    def end(self) -> Sequence[Result]:
+        """Once the group that was begun is durable, its results, one for each item in their order."""
 
 
 class Committing(Generic[Item, Result]):
-    """One item that was handed over."""
+    """One item that was handed over; whatever happens meanwhile, its result must be asked for."""
 
-    __slots__ = ("_done", "_error", "_results", "item")
+    __slots__ = ("_commits", "_error", "_outcome", "_woken", "is_asleep", "is_done", "item")
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, commits: GroupCommit[Item, Result], item: Item) -> None:
         self.item = item
-        self._results: list[Result] = []
+        self.is_done = self.is_asleep = False
+        self._commits = commits
+        self._outcome: Sequence[Result] = ()
         self._error: BaseException | None = None
-        self._done = threading.Lock()
-        self._done.acquire()
+        self._woken = threading.Lock()
+        self._woken.acquire()
 
     def result(self) -> Result:
-        """Its result, once it has been committed; ask once.
+        """Its result, once it has been committed.
 
         Raises:
-            Exception: What ``commit`` raised for the group that the item was in.
+            Exception: What was raised for the group that the item was in.
         """
-        self._done.acquire()
+        if not self.is_done:
+            self._commits.wait_for(self)
         if self._error is not None:
             raise self._error
-        return self._results[0]
+        return self._outcome[0]
 
-    def end(self, results: Sequence[Result], error: BaseException | None) -> None:
+    def end(self, outcome: Sequence[Result], error: BaseException | None) -> None:
         """It has been committed, or its group failed."""
-        self._results.extend(results)
-        self._error = error
-        self._done.release()
+        self._outcome, self._error, self.is_done = outcome, error, True
+
+    def sleep(self) -> None:
+        """Return once ``wake`` is called."""
+        self._woken.acquire()
+
+    def wake(self) -> None:
+        """Wake its thread, where it sleeps."""
+        if self.is_asleep:
+            self.is_asleep = False
+            self._woken.release()
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Calls ``commit`` with up to ``most`` items; it returns one result for each, in their order."""
+    """Commits one group at a time."""
 
-    def __init__(self, commit: Callable[[Sequence[Item]], Sequence[Result]], most: int = 64) -> None:
-        self._commit = commit
-        self._most = most
-        self._filled = threading.Condition(threading.Lock())
+    def __init__(self, commits: Commits[Item, Result]) -> None:
+        self._commits = commits
+        self._lock = threading.Lock()
         self._queue: list[Committing[Item, Result]] = []
-        self._is_served = False
+        self._begun: list[Committing[Item, Result]] = []
+        self._is_attended = False
+        """Whether a thread waits for the group that has begun."""
 
     def submit(self, item: Item) -> Committing[Item, Result]:
-        """Hand over one item.
-
-        Raises:
-            Unavailable: There are too many threads.
-        """
-        mine: Committing[Item, Result] = Committing(item)
-        with self._filled:
-            if not self._is_served:
-                try:
-                    threading.Thread(target=self._serve, name="group commit", daemon=True).start()
-                except (RuntimeError, MemoryError) as error:
-                    raise Unavailable("too many threads") from error
-                self._is_served = True
+        """Hand over one item."""
+        mine = Committing(self, item)
+        with self._lock:
             self._queue.append(mine)
-            self._filled.notify()
+            if not self._begun:
+                self._begin()
         return mine
 
-    def _serve(self) -> None:
-        try:
-            self._commit_all()
-        except BaseException:
-            self._give_up()
-            raise
-
-    def _give_up(self) -> None:
-        """Without memory for another group: nobody may wait for ever, and the next item gets a fresh thread."""
-        with self._filled:
-            left, self._queue = self._queue, []
-            self._is_served = False
-        for member in left:
-            member.end((), Unavailable("not committed"))
-
-    def _commit_all(self) -> None:
-        while group := self._gathered():
-            try:
-                ended = list(zip(group, self._commit([member.item for member in group]), strict=True))
-            except BaseException as error:  # noqa: BLE001 - raised again in every member's thread
-                for member in group:
-                    member.end((), error)
+    def wait_for(self, mine: Committing[Item, Result]) -> None:
+        """Return once this item is done; wait for the database where nobody else does."""
+        while True:
+            with self._lock:
+                if mine.is_done:
+                    return
+                is_mine, self._is_attended = not self._is_attended, True
+                mine.is_asleep = not is_mine
+            if is_mine:
+                self._end(mine)
             else:
-                for member, result in ended:
-                    member.end((result,), None)
+                mine.sleep()
 
-    def _gathered(self) -> list[Committing[Item, Result]]:
-        """The next group; none after a long time without work."""
-        with self._filled:
-            self._filled.wait_for(lambda: self._queue, _IDLE)
-            group, self._queue = self._queue[: self._most], self._queue[self._most :]
-            self._is_served = bool(group)
-            return group
+    def _begin(self) -> None:
+        self._begun, self._queue = self._queue, self._begun
+        if self._begun:
+            self._commits.begin(self._begun)
+
+    def _end(self, mine: Committing[Item, Result]) -> None:
+        """Wait for the group that has begun; begin the next one, and let somebody wait for that."""
+        outcomes: list[Sequence[Result]] = []
+        error: BaseException | None = None
+        try:
+            outcomes = [(result,) for _, result in zip(self._begun, self._commits.end(), strict=True)]
+        except BaseException as raised:  # noqa: BLE001 - raised again in every member's thread
+            error = raised
+        with self._lock:
+            for at, member in enumerate(self._begun):
+                member.end(() if error else outcomes[at], error)
+                member.wake()
+            self._begun.clear()
+            self._is_attended = False
+            self._begin()
+            if mine.is_done:
+                for member in self._begun:
+                    if member.is_asleep:
+                        member.wake()
+                        break

@@ -7,13 +7,13 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database as SyncDatabase
-from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.errors import OperationFailure
 
-from hayat_fhir.errors import Unavailable
 from hayat_fhir.store.blob_reconciliation import Named
 from hayat_fhir.store.faults import answered
 from hayat_fhir.store.group_commit import Committing, GroupCommit
 from hayat_fhir.store.identities import Identities
+from hayat_fhir.store.insertion import Insertion
 from hayat_fhir.store.instances import Instance, instance_row, quarantine_row
 
 _INDEXES = [
@@ -33,7 +33,6 @@ _QUARANTINE_INDEXES = [
     IndexModel([("study", ASCENDING), ("state", ASCENDING)]),
     IndexModel([("state", ASCENDING), ("received", DESCENDING), ("_id", ASCENDING)]),
 ]
-_DUPLICATE = 11000
 _NO_SUCH_INDEX = 27
 _NAMED = {"uid": True, "blob": True, "sha256": True, "offset": True, "size": True}
 
@@ -45,7 +44,7 @@ class IncomingInstances:
         self._rows = database["instances"]
         self._quarantine = database["quarantine"]
         self.identities = Identities(database)
-        self._adding = GroupCommit(self._insert)
+        self._adding = GroupCommit(Insertion(self._rows))
 
     def prepare(self) -> None:
         """Make the indexes.
@@ -76,33 +75,10 @@ class IncomingInstances:
     def add(self, instance: Instance) -> Committing[dict[str, Any], bool]:
         """Begin to make the row durable; the result is False where there is one with this UID already.
 
-        That may be this one. What several threads add at the same time becomes durable together. The result raises
-        Unavailable where MongoDB does not answer, and so does this where it cannot begin.
+        That may be this one. What several threads add at the same time becomes durable together. The result, which
+        must be asked for, raises Unavailable where MongoDB does not answer.
         """
         return self._adding.submit(instance_row(instance))
-
-    def _insert(self, rows: Sequence[dict[str, Any]]) -> Sequence[bool]:
-        """Which of these rows were not there yet.
-
-        The command is sent as it is: a retryable write costs the server a second one, and the driver's bulk a quarter
-        of the time that this takes. Where the connection breaks it is sent once more, and may find its own rows.
-        """
-        command = {
-            "insert": self._rows.name,
-            "documents": rows,
-            "ordered": False,
-            "writeConcern": self._rows.write_concern.document,
-        }
-        with answered():
-            try:
-                reply = self._rows.database.command(command)
-            except AutoReconnect:
-                reply = self._rows.database.command(command)
-        faults = reply.get("writeErrors", ())
-        if "writeConcernError" in reply or any(fault["code"] != _DUPLICATE for fault in faults):
-            raise Unavailable("the database cannot make this durable")
-        there = {fault["index"] for fault in faults}
-        return [index not in there for index in range(len(rows))]
 
     def quarantine(self, instance: Instance, reason: str, differs: Sequence[str] = ()) -> bool:
         """Keep an image that contradicts what is stored; False where the same bytes are there for this reason.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from pydicom.uid import generate_uid
 from hayat_fhir.store.blob_reconciliation import reconcile
 from hayat_fhir.store.database import connect_sync
 from hayat_fhir.store.incoming_instances import IncomingInstances
+from tests.database_relay import Relay, through
 
 from . import raw
 from .conftest import opened, send
@@ -27,79 +27,13 @@ Maker = Callable[..., FileDataset]
 _OUT_OF_RESOURCES = 0xA700
 
 
-class Relay:
-    """A way to MongoDB that can be cut and mended."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self._open: list[socket.socket] = []
-        self._is_cut = False
-        self.port = int(self._listening.getsockname()[1])
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def cut(self) -> None:
-        """Nothing passes any more."""
-        self._is_cut = True
-        self._shut()
-
-    def mend(self) -> None:
-        """It passes again."""
-        self._is_cut = False
-
-    def close(self) -> None:
-        """For good."""
-        self.cut()
-        self._listening.close()
-
-    def _shut(self) -> None:
-        while self._open:
-            connection = self._open.pop()
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                continue
-
-    def _run(self) -> None:
-        while True:
-            try:
-                incoming, _ = self._listening.accept()
-            except OSError:
-                return
-            if self._is_cut:
-                incoming.close()
-                continue
-            outgoing = socket.create_connection(self._target)
-            self._open += [incoming, outgoing]
-            for one, other in ((incoming, outgoing), (outgoing, incoming)):
-                threading.Thread(target=_pass, args=(one, other), daemon=True).start()
-
-
-def _pass(source: socket.socket, sink: socket.socket) -> None:
-    with source, sink:
-        try:
-            while data := source.recv(1 << 16):
-                sink.sendall(data)
-        except OSError:
-            return
-
-
-def _through(url: str, port: int) -> str:
-    """The same MongoDB through a port of this machine."""
-    parts = urlsplit(url)
-    credentials = parts.netloc.rpartition("@")[0]
-    query = f"{parts.query}&directConnection=true" if parts.query else "directConnection=true"
-    address = f"{credentials}@127.0.0.1:{port}" if credentials else f"127.0.0.1:{port}"
-    return parts._replace(netloc=address, query=query).geturl()
-
-
 def test_a_database_that_does_not_answer(mongodb_url: str, database_name: str, tmp_path: Path, image: Maker) -> None:
     """The image is refused as out of resources, taken when it comes again, and there is no file too many."""
     parts = urlsplit(mongodb_url)
     assert parts.hostname
     assert parts.port
     relay = Relay(parts.hostname, parts.port)
-    with opened(_through(mongodb_url, relay.port), database_name, tmp_path, timeout=2) as door:
+    with opened(through(mongodb_url, relay.port), database_name, tmp_path, timeout=2) as door:
         first, second = image(), image()
         assert send(door.port, first) == [0x0000]
         relay.cut()

@@ -1,0 +1,95 @@
+"""Insert commands in two halves: while MongoDB makes rows durable, the thread that sent them does something else.
+
+The driver's own calls return only once the answer is there. Here its connections and its messages are used without
+them. That also halves what a command costs: it takes no session and no cluster time along, which a plain insert has
+no use for. Where anything fails, the driver does the whole of it in its usual way: a row that is there by then was
+perhaps put there by the first attempt.
+
+https://www.mongodb.com/docs/manual/reference/command/insert/, /reference/mongodb-wire-protocol/ (OP_MSG)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from typing import Any
+
+from bson.codec_options import DEFAULT_CODEC_OPTIONS
+from pymongo.collection import Collection as ThreadedCollection
+from pymongo.errors import AutoReconnect, PyMongoError
+from pymongo.message import _op_msg
+from pymongo.server_selectors import writable_server_selector
+from pymongo.synchronous.pool import Connection
+
+from hayat_fhir.errors import Unavailable
+from hayat_fhir.store.database import PATIENCE, Document
+from hayat_fhir.store.faults import answered
+from hayat_fhir.store.group_commit import Committing
+
+_INSERT = "insert"
+_DUPLICATE = 11000
+
+Rows = Sequence[Committing[Document, bool]]
+
+
+class Insertion:
+    """Inserts groups of rows into one collection, one group at a time; of each row, whether it was not there yet."""
+
+    def __init__(self, collection: ThreadedCollection[Document]) -> None:
+        self._collection = collection
+        self._database = collection.database
+        self._client = collection.database.client
+        self._rows: Rows = ()
+        self._sent: tuple[ExitStack, Connection, int] | None = None
+
+    def begin(self, rows: Rows, /) -> None:
+        """Send them, if MongoDB is within reach; whatever comes between, ``end`` meets it again."""
+        self._rows = rows
+        with suppress(Exception), ExitStack() as borrowed:
+            server = self._client._get_topology().select_server(writable_server_selector, _INSERT, 0)
+            connection = borrowed.enter_context(self._client._checkout(server, None))
+            options = self._collection.codec_options
+            number, message, _, largest = _op_msg(0, self._command(), self._database.name, None, options)
+            connection.set_conn_timeout(self._client.options.timeout or PATIENCE)
+            connection.send_message(message, largest)
+            self._sent = borrowed.pop_all(), connection, number
+
+    def end(self) -> Sequence[bool]:
+        """Once the rows are durable, whether each was not there yet.
+
+        Raises:
+            Unavailable: MongoDB does not answer, or cannot make them durable.
+            Refusal: A row cannot be stored.
+        """
+        reply = self._reply() or self._answer()
+        faults = reply.get("writeErrors", ())
+        if "writeConcernError" in reply or any(fault["code"] != _DUPLICATE for fault in faults):
+            raise Unavailable("the database cannot make this durable")
+        there = {fault["index"] for fault in faults}
+        return [index not in there for index in range(len(self._rows))]
+
+    def _command(self) -> Document:
+        return {
+            _INSERT: self._collection.name,
+            "documents": [row.item for row in self._rows],
+            "ordered": False,
+            "writeConcern": self._collection.write_concern.document,
+        }
+
+    def _reply(self) -> Document | None:
+        """The answer to what was sent; None where there is none, or it is not the one that was hoped for."""
+        if self._sent is None:
+            return None
+        (borrowed, connection, number), self._sent = self._sent, None
+        with suppress(PyMongoError, OSError), borrowed:
+            reply: dict[str, Any] = connection.receive_message(number).command_response(DEFAULT_CODEC_OPTIONS)
+            return reply if reply["ok"] else None
+        return None
+
+    def _answer(self) -> Document:
+        """The answer to the same command, sent by the driver; once more where the connection breaks."""
+        with answered():
+            try:
+                return self._database.command(self._command())
+            except AutoReconnect:
+                return self._database.command(self._command())

@@ -1,0 +1,88 @@
+"""Insert commands in two halves: durable when they end, and none lost where the connection breaks between the two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from hayat_fhir.errors import InvalidRequest, Unavailable
+from hayat_fhir.store.database import ThreadedDatabase, connect_sync
+from hayat_fhir.store.group_commit import Committing, GroupCommit
+from hayat_fhir.store.insertion import Insertion
+from tests.database_relay import Relay, through
+
+
+@pytest.fixture
+def relay(mongodb_url: str) -> Iterator[Relay]:
+    """A way to MongoDB."""
+    parts = urlsplit(mongodb_url)
+    assert parts.hostname
+    assert parts.port
+    made = Relay(parts.hostname, parts.port)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def database(mongodb_url: str, database_name: str, relay: Relay) -> Iterator[ThreadedDatabase]:
+    """An empty database, by way of the relay."""
+    made = connect_sync(through(mongodb_url, relay.port), database_name, timeout=5)
+    with made.client:
+        made["rows"].insert_one({"_id": "there"})
+        yield made
+        relay.mend()
+        made.client.drop_database(database_name)
+
+
+def group(insertion: Insertion, *rows: dict[str, Any]) -> list[Committing[dict[str, Any], bool]]:
+    """These rows as a group."""
+    committing = GroupCommit(insertion)
+    return [Committing(committing, row) for row in rows]
+
+
+def test_a_group_is_sent_at_once(database: ThreadedDatabase) -> None:
+    """Rows are sent when the command begins, not when its answer is asked for; of each it is told whether it is new."""
+    insertion = Insertion(database["rows"])
+    insertion.begin(group(insertion, {"_id": "new"}, {"_id": "there"}, {"_id": "newer", "of": "two"}))
+    assert insertion._sent is not None
+    assert list(insertion.end()) == [True, False, True]
+    assert database["rows"].find_one({"_id": "newer"}) == {"_id": "newer", "of": "two"}
+    assert database["rows"].count_documents({}) == 3
+
+
+def test_a_connection_that_breaks_meanwhile(database: ThreadedDatabase, relay: Relay) -> None:
+    """The command is sent again, by the driver; it may find its own row, and the next one is in two halves again."""
+    insertion = Insertion(database["rows"])
+    insertion.begin(group(insertion, {"_id": "new"}))
+    relay.cut()
+    relay.mend()
+    assert len(insertion.end()) == 1
+    assert database["rows"].count_documents({"_id": "new"}) == 1
+    insertion.begin(group(insertion, {"_id": "newer"}))
+    assert insertion._sent is not None
+    assert list(insertion.end()) == [True]
+
+
+def test_a_database_out_of_reach(database: ThreadedDatabase, relay: Relay) -> None:
+    """To begin does not fail and does not wait; the end does, and says so."""
+    insertion = Insertion(database["rows"])
+    relay.cut()
+    insertion.begin(group(insertion, {"_id": "new"}))
+    with pytest.raises(Unavailable):
+        insertion.end()
+    relay.mend()
+    assert database["rows"].count_documents({}) == 1
+
+
+@pytest.mark.parametrize("value", [2**80, "\ud800", object()])
+def test_a_row_that_cannot_be_stored(database: ThreadedDatabase, value: object) -> None:
+    """It is refused at the end, and the next group is stored."""
+    insertion = Insertion(database["rows"])
+    insertion.begin(group(insertion, {"_id": "new", "value": value}))
+    with pytest.raises(InvalidRequest):
+        insertion.end()
+    insertion.begin(group(insertion, {"_id": "newer"}))
+    assert list(insertion.end()) == [True]
