@@ -10,9 +10,9 @@ https://www.mongodb.com/docs/manual/reference/command/insert/, /reference/mongod
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from typing import Any
 
 from bson.codec_options import DEFAULT_CODEC_OPTIONS
 from pymongo.collection import Collection as ThreadedCollection
@@ -33,26 +33,36 @@ Rows = Sequence[Committing[Document, bool]]
 
 
 class Insertion:
-    """Inserts groups of rows into one collection, one group at a time; of each row, whether it was not there yet."""
+    """Inserts groups of rows into one collection, one group at a time; of each row, whether it was not there yet.
+
+    It keeps one of the driver's connections for as long as that works, and gives it back when it goes itself.
+    """
 
     def __init__(self, collection: ThreadedCollection[Document]) -> None:
         self._collection = collection
         self._database = collection.database
         self._client = collection.database.client
         self._rows: Rows = ()
-        self._sent: tuple[ExitStack, Connection, int] | None = None
+        self._connection: Connection | None = None
+        self._borrowed = ExitStack()
+        self._number: int | None = None
+        """Of the message that has been sent."""
+        weakref.finalize(self, self._borrowed.close)
 
     def begin(self, rows: Rows, /) -> None:
         """Send them, if MongoDB is within reach; whatever comes between, ``end`` meets it again."""
-        self._rows = rows
-        with suppress(Exception), ExitStack() as borrowed:
-            server = self._client._get_topology().select_server(writable_server_selector, _INSERT, 0)
-            connection = borrowed.enter_context(self._client._checkout(server, None))
+        self._rows, self._number = rows, None
+        try:
+            if self._connection is None:
+                server = self._client._get_topology().select_server(writable_server_selector, _INSERT, 0)
+                self._connection = self._borrowed.enter_context(self._client._checkout(server, None))
             options = self._collection.codec_options
             number, message, _, largest = _op_msg(0, self._command(), self._database.name, None, options)
-            connection.set_conn_timeout(self._client.options.timeout or PATIENCE)
-            connection.send_message(message, largest)
-            self._sent = borrowed.pop_all(), connection, number
+            self._connection.set_conn_timeout(self._client.options.timeout or PATIENCE)
+            self._connection.send_message(message, largest)
+            self._number = number
+        except Exception as error:  # noqa: BLE001 - as the docstring says
+            self._give_back(error)
 
     def end(self) -> Sequence[bool]:
         """Once the rows are durable, whether each was not there yet.
@@ -78,13 +88,24 @@ class Insertion:
 
     def _reply(self) -> Document | None:
         """The answer to what was sent; None where there is none, or it is not the one that was hoped for."""
-        if self._sent is None:
+        if self._connection is None or self._number is None:
             return None
-        (borrowed, connection, number), self._sent = self._sent, None
-        with suppress(PyMongoError, OSError), borrowed:
-            reply: dict[str, Any] = connection.receive_message(number).command_response(DEFAULT_CODEC_OPTIONS)
-            return reply if reply["ok"] else None
+        try:
+            message = self._connection.receive_message(self._number)
+        except (PyMongoError, OSError) as error:
+            self._give_back(error)
+            return None
+        reply: Document = message.command_response(DEFAULT_CODEC_OPTIONS)
+        if reply["ok"]:
+            return reply
+        self._give_back()
         return None
+
+    def _give_back(self, error: Exception | None = None) -> None:
+        """Let the driver have its connection back, and know what went wrong with it."""
+        self._connection = None
+        with suppress(PyMongoError, OSError):
+            self._borrowed.__exit__(type(error) if error else None, error, None)
 
     def _answer(self) -> Document:
         """The answer to the same command, sent by the driver; once more where the connection breaks."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -47,10 +49,29 @@ def test_a_group_is_sent_at_once(database: ThreadedDatabase) -> None:
     """Rows are sent when the command begins, not when its answer is asked for; of each it is told whether it is new."""
     insertion = Insertion(database["rows"])
     insertion.begin(group(insertion, {"_id": "new"}, {"_id": "there"}, {"_id": "newer", "of": "two"}))
-    assert insertion._sent is not None
+    assert insertion._number is not None
+    deadline = time.monotonic() + 10
+    while database["rows"].count_documents({}) < 3:
+        assert time.monotonic() < deadline
     assert list(insertion.end()) == [True, False, True]
     assert database["rows"].find_one({"_id": "newer"}) == {"_id": "newer", "of": "two"}
     assert database["rows"].count_documents({}) == 3
+
+
+def test_a_connection_is_kept_and_given_back(database: ThreadedDatabase) -> None:
+    """One command after the other goes over the same connection, which the driver has again afterwards."""
+    insertion = Insertion(database["rows"])
+    used = set()
+    for number in range(3):
+        insertion.begin(group(insertion, {"_id": number}))
+        assert list(insertion.end()) == [True]
+        used.add(id(insertion._connection))
+    assert len(used) == 1
+    ((pool,),) = ([server.pool] for server in database.client._get_topology()._servers.values())
+    assert pool.active_sockets == 1
+    del insertion
+    gc.collect()
+    assert pool.active_sockets == 0
 
 
 def test_a_connection_that_breaks_meanwhile(database: ThreadedDatabase, relay: Relay) -> None:
@@ -62,7 +83,7 @@ def test_a_connection_that_breaks_meanwhile(database: ThreadedDatabase, relay: R
     assert len(insertion.end()) == 1
     assert database["rows"].count_documents({"_id": "new"}) == 1
     insertion.begin(group(insertion, {"_id": "newer"}))
-    assert insertion._sent is not None
+    assert insertion._number is not None
     assert list(insertion.end()) == [True]
 
 
