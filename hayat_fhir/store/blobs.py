@@ -301,7 +301,7 @@ class IncomingBlob:
 
 
 def final_key(name: str) -> str:
-    """The key of a file by its name below ``incoming/``: ``yyyymmddHHMM-<uuid>``."""
+    """The key of a file by its name below ``incoming/``: ``yyyymmddHHMM-<32 hex digits>``."""
     return f"{minute_key(name)}/{name[13:]}{_SUFFIX}"
 
 
