@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, timezone
 
 from playwright.sync_api import expect
 
@@ -35,23 +37,46 @@ def test_a_draft_waits_for_its_signature(open_page: Open, hospital: Hospital) ->
             assert http.delete(f"/api/v1/medicalRecord/{record['id']}").status_code == 204
 
 
-def test_the_day_shows_what_is_agreed_and_what_came(open_page: Open, hospital: Hospital) -> None:
-    """Today's appointments by the clock, the latest images, and whether patients can call."""
-    moment = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+@contextmanager
+def agreed(hospital: Hospital, description: str, start: datetime) -> Iterator[None]:
+    """An appointment of twenty minutes of the doctor with the patient, while the block runs; its start as written."""
     participants = [
         {"actor": {"reference": f"Practitioner/{hospital.doctor.id}"}, "status": "accepted"},
         {"actor": {"reference": f"Patient/{hospital.patient.id}", "display": "Huda Karim"}, "status": "accepted"},
     ]
-    appointment = {"resourceType": "Appointment", "status": "booked", "description": "Control of the cough"}
-    appointment |= {"participant": participants, "start": moment.isoformat()}
-    appointment |= {"end": (moment + timedelta(minutes=20)).isoformat()}
+    appointment = {"resourceType": "Appointment", "status": "booked", "description": description}
+    appointment |= {"participant": participants, "start": start.isoformat()}
+    appointment |= {"end": (start + timedelta(minutes=20)).isoformat()}
     with hospital.http(hospital.doctor) as http:
         made = http.post("/fhir/Appointment", json=appointment)
         assert made.status_code == 201, made.text
-    page = open_page("/app", hospital.doctor, timezone_id="UTC")
-    agenda = page.get_by_role("region", name="Today's appointments and consultations")
-    expect(agenda).to_contain_text("Control of the cough")
-    expect(agenda.locator("time").first).to_have_text(moment.strftime("%H:%M"))
+        yield
+        http.delete(f"/fhir/Appointment/{made.json()['id']}").raise_for_status()
+
+
+def test_the_agenda_is_by_the_readers_clock(open_page: Open, hospital: Hospital) -> None:
+    """Appointments stand in the order of their moments, whatever offset each was written with.
+
+    Other tests of the session leave consultations of today behind, before and after the appointments made here.
+    """
+    moment = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    elsewhere = moment.astimezone(timezone(timedelta(hours=5)))
+    with (
+        agreed(hospital, "Control of the cough", moment + timedelta(minutes=20)),
+        agreed(hospital, "Talk about the films", elsewhere),
+    ):
+        page = open_page("/app", hospital.doctor, timezone_id="UTC")
+        meetings = page.get_by_role("region", name="Today's appointments and consultations").get_by_role("listitem")
+        first = meetings.filter(has_text="Talk about the films").locator("time")
+        expect(first).to_have_text(moment.strftime("%H:%M"))
+        expect(meetings.filter(has_text="Control of the cough").locator("time")).to_have_text(moment.strftime("%H:20"))
+        clock = meetings.locator("time").all_text_contents()
+        assert clock == sorted(clock)
+
+
+def test_the_day_shows_what_came_and_whether_patients_can_call(open_page: Open, hospital: Hospital) -> None:
+    """The latest images, and the switch that lets patients call."""
+    page = open_page("/app", hospital.doctor)
     expect(page.get_by_role("region", name="Latest images").get_by_role("link").first).to_be_visible()
     calls = page.get_by_role("region", name="Video consultations")
     expect(calls).to_contain_text("patients cannot call you")
@@ -59,5 +84,3 @@ def test_the_day_shows_what_is_agreed_and_what_came(open_page: Open, hospital: H
     expect(calls).to_contain_text("patients see it")
     expect(page.get_by_role("switch")).to_be_checked()
     calls.get_by_role("button", name="Go offline").click()
-    with hospital.http(hospital.doctor) as http:
-        http.delete(f"/fhir/Appointment/{made.json()['id']}").raise_for_status()

@@ -1,6 +1,6 @@
 /** All that is known of a patient: `Patient/$everything`, page by page. */
 import type { Bundle, BundleEntry, FhirResource } from "fhir/r4";
-import { ownPath } from "./fhir";
+import { byMoment, ownPath } from "./fhir";
 import { json } from "./server";
 
 export async function everything(patient: string, signal?: AbortSignal): Promise<BundleEntry[]> {
@@ -18,7 +18,7 @@ export async function everything(patient: string, signal?: AbortSignal): Promise
 /** The resources of one type, those with the latest date first. */
 export function ofType<T extends FhirResource>(entries: BundleEntry[], type: T["resourceType"], date: (resource: T) => string | undefined): T[] {
   const found = entries.flatMap(({ resource }) => (resource?.resourceType === type ? [resource as T] : []));
-  return found.sort((a, b) => (date(b) ?? "").localeCompare(date(a) ?? ""));
+  return found.sort((a, b) => byMoment(date(b), date(a)));
 }
 
 /** Save it as one FHIR Bundle in a file. */

@@ -1,6 +1,6 @@
 import type { AuditEvent, Bundle, FhirResource, Parameters } from "fhir/r4";
 import { expect, test, vi } from "vitest";
-import { conceptText, idOf, personName, origins, requestor, searchAll } from "./fhir";
+import { byMoment, conceptText, idOf, personName, origins, requestor, searchAll } from "./fhir";
 
 /** A server that answers these Bundles, one after the other; the paths that it was asked for. */
 function server(...bundles: (Partial<Bundle<FhirResource>> | Parameters)[]): string[] {
@@ -24,6 +24,13 @@ test("a concept is its text, or else its first coding", () => {
   expect(conceptText({ coding: [{ code: "1", display: "Influenza" }] })).toBe("Influenza");
   expect(conceptText({ coding: [{ code: "1" }] })).toBe("1");
   expect(conceptText(undefined)).toBe("");
+});
+
+test("dates go by their moments, whatever their offsets", () => {
+  const sorted = ["2025", "2026-03-02T07:00:00Z", "2026-03-02T09:00:00.5+03:00", "2026-03-02", "2025-12-31T23:30:00-02:00"].toSorted(byMoment);
+  expect(sorted).toEqual(["2025", "2025-12-31T23:30:00-02:00", "2026-03-02", "2026-03-02T09:00:00.5+03:00", "2026-03-02T07:00:00Z"]);
+  expect(byMoment(undefined, "2025")).toBeLessThan(0);
+  expect(byMoment("2025", "")).toBeGreaterThan(0);
 });
 
 test("the id of a reference is without its type, base and version", () => {

@@ -69,6 +69,12 @@ export function valueText(one: Observation): string {
   return one.valueBoolean !== undefined ? String(one.valueBoolean) : String(one.valueInteger ?? one.valueDateTime ?? "");
 }
 
+/** Orders FHIR dates and dateTimes by their moments, the earliest first and the missing before it; their offsets may differ. */
+export function byMoment(a: string | undefined, b: string | undefined): number {
+  const [one, other] = [a, b].map((value) => (value ? Date.parse(value) : -Number.MAX_VALUE)) as [number, number];
+  return one - other;
+}
+
 export function idOf(reference: Reference | undefined): string {
   return reference?.reference?.split("/_history")[0]?.split("/").pop() ?? "";
 }

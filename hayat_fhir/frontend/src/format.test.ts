@@ -2,7 +2,7 @@ import { renderHook } from "@testing-library/react";
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
 import { beforeAll, expect, test } from "vitest";
-import { age, type Format, useFormat } from "./format";
+import { age, type Format, useFormat, yearOf } from "./format";
 
 beforeAll(() => i18next.use(initReactI18next).init({ lng: "en-GB", resources: {} }));
 
@@ -33,6 +33,13 @@ test("a moment has a time, a day has none", async () => {
 test("dates and numbers follow the reader's language", async () => {
   expect((await format("fr")).number(1234.5)).toMatch(/^1\s234,5$/u);
   expect((await format("fr")).date("2024-02-01")).toMatch(/févr/u);
+});
+
+test("the year of a moment is the reader's, that of a day is its own", () => {
+  const [one, same] = ["2026-01-01T01:00:00+03:00", "2025-12-31T20:00:00-02:00"] as const;
+  expect(yearOf(one)).toBe(yearOf(same));
+  expect(yearOf("2026-01-01")).toBe("2026");
+  expect(yearOf("2026")).toBe("2026");
 });
 
 test("age counts whole years, and nothing where no day of birth is known", () => {

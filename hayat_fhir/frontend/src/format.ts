@@ -57,6 +57,11 @@ export function useFormat(): Format {
   };
 }
 
+/** The year of a FHIR date, for its reader: what bears a time has that of the reader's zone. */
+export function yearOf(value: string): string {
+  return value.includes("T") ? String(new Date(value).getFullYear()) : value.slice(0, 4);
+}
+
 /** Whole years since a day of birth. */
 export function age(birthDate: string | undefined): number | null {
   if (!birthDate) return null;

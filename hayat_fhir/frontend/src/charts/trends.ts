@@ -1,6 +1,6 @@
 /** Observations over time: one trend for each code and unit; what is measured together is drawn together. */
 import type { CodeableConcept, Observation, Quantity } from "fhir/r4";
-import { conceptText } from "../fhir";
+import { byMoment, conceptText } from "../fhir";
 
 export interface Point {
   at: number;
@@ -24,7 +24,7 @@ export interface Trend {
 /** The trends, those with the most values first. */
 export function trends(observations: Observation[]): Trend[] {
   const found = new Map<string, Trend>();
-  for (const one of [...observations].sort((a, b) => dateOf(a).localeCompare(dateOf(b)))) {
+  for (const one of [...observations].sort((a, b) => byMoment(dateOf(a), dateOf(b)))) {
     const date = dateOf(one);
     if (!date || one.status === "entered-in-error" || one.status === "cancelled") continue;
     const parts = [{ code: one.code, valueQuantity: one.valueQuantity }, ...(one.component ?? [])].flatMap(({ code, valueQuantity }) =>

@@ -4,7 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link } from "react-router";
 import type { Appointment, DiagnosticReport, Encounter, ImagingStudy, Patient } from "fhir/r4";
 import { CalendarClock, Mic, PenLine, Phone, Radio, ScanLine, Video } from "lucide-react";
-import { conceptText, idOf, personName, search } from "../fhir";
+import { byMoment, conceptText, idOf, personName, search } from "../fhir";
 import { useFormat } from "../format";
 import { setAvailable, useLive } from "../live";
 import { useSignedIn } from "../session";
@@ -108,8 +108,8 @@ interface Meeting {
 
 /** Today's appointments and consultations, by the reader's clock. */
 async function agenda(doctor: string, signal: AbortSignal): Promise<Meeting[]> {
-  const midnight = new Date(new Date().setHours(0, 0, 0, 0));
-  const date = [`ge${midnight.toISOString()}`, `lt${new Date(midnight.getTime() + 86_400_000).toISOString()}`];
+  const [midnight, next] = [0, 24].map((hour) => new Date(new Date().setHours(hour, 0, 0, 0)).toISOString());
+  const date = [`ge${midnight}`, `lt${next}`];
   const [appointments, encounters] = await Promise.all([
     search<Appointment>("Appointment", { practitioner: `Practitioner/${doctor}`, date, _count: 50 }, signal),
     search<Encounter>("Encounter", { participant: `Practitioner/${doctor}`, date, _count: 50 }, signal),
@@ -122,7 +122,7 @@ async function agenda(doctor: string, signal: AbortSignal): Promise<Meeting[]> {
   const met = encounters.resources.map(
     (one): Meeting => ({ id: one.id ?? "", to: `/app/consultations/${one.id ?? ""}`, start: one.period?.start ?? "", name: one.subject?.display ?? "", about: conceptText(one.type?.[0]), done: one.status === "finished" }),
   );
-  return [...agreed, ...met].sort((a, b) => a.start.localeCompare(b.start));
+  return [...agreed, ...met].sort((a, b) => byMoment(a.start, b.start));
 }
 
 function Agenda() {

@@ -5,8 +5,8 @@ import { Link } from "react-router";
 import type { DiagnosticReport, Encounter, ImagingStudy } from "fhir/r4";
 import clsx from "clsx";
 import { ClipboardPlus, FileText, ScanLine, Video } from "lucide-react";
-import { conceptText, type Origin, origins, searchAll } from "../fhir";
-import { useFormat } from "../format";
+import { byMoment, conceptText, type Origin, origins, searchAll } from "../fhir";
+import { useFormat, yearOf } from "../format";
 import { AskHospitals } from "./ask-hospitals";
 import { Badge } from "./controls";
 import { OriginMark } from "./origin";
@@ -82,7 +82,7 @@ async function history(patient: string, signal: AbortSignal): Promise<Entry[]> {
       }),
     ),
   ];
-  return all.sort((a, b) => b.date.localeCompare(a.date));
+  return all.sort((a, b) => byMoment(b.date, a.date));
 }
 
 /** What the timeline shows; a page can ask for it before it knows the rest. */
@@ -143,7 +143,7 @@ function Entries({ entries }: { entries: Entry[] }) {
   const { t } = useTranslation();
   const format = useFormat();
   const drawn = useDrawn(entries.length);
-  const years = useMemo(() => [...Map.groupBy(entries.slice(0, drawn), (entry) => entry.date.slice(0, 4)).entries()], [entries, drawn]);
+  const years = useMemo(() => [...Map.groupBy(entries.slice(0, drawn), (entry) => yearOf(entry.date)).entries()], [entries, drawn]);
   return years.map(([year, members]) => (
     <section key={year} aria-label={year || t("timeline.undated")} className="mb-8">
       <h2 className="mb-3 text-sm font-semibold text-muted">{year || t("timeline.undated")}</h2>

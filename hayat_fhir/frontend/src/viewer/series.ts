@@ -1,6 +1,6 @@
 /** The series of a patient that can be drawn: where their images are, and what stands over them. */
 import type { ImagingStudy, ImagingStudySeries, Patient } from "fhir/r4";
-import { idOf, origins, read, searchAll } from "../fhir";
+import { byMoment, idOf, origins, read, searchAll } from "../fhir";
 
 export interface Stack {
   key: string;
@@ -49,7 +49,7 @@ export async function load(id: string, signal: AbortSignal): Promise<Images> {
   const study = await read<ImagingStudy>(`ImagingStudy/${id}`, signal);
   const person = idOf(study.subject);
   const [patient, all, known] = await Promise.all([read<Patient>(`Patient/${person}`, signal), searchAll<ImagingStudy>("ImagingStudy", { patient: person }, signal), origins(person, signal)]);
-  const ordered = [study, ...all.filter((one) => one.id !== id).sort((a, b) => (b.started ?? "").localeCompare(a.started ?? ""))];
+  const ordered = [study, ...all.filter((one) => one.id !== id).sort((a, b) => byMoment(b.started, a.started))];
   const stacks = ordered.flatMap((one) =>
     (one.series ?? []).filter((series) => !NO_PICTURES.has(series.modality.code ?? "")).map((series) => stackOf(one, series, location.origin, known.get(`ImagingStudy/${one.id ?? ""}`)?.name)),
   );
