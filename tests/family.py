@@ -95,10 +95,13 @@ class Family:
         if self.process is None:
             return found
         for process in psutil.Process(self.process.pid).children(recursive=True):
-            if process.status() == psutil.STATUS_ZOMBIE:
+            try:
+                if process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                arguments = process.cmdline()
+                name = "mongod" if process.name() == "mongod" else arguments[3] if len(arguments) > 3 else ""
+            except psutil.NoSuchProcess:  # it has ended since
                 continue
-            arguments = process.cmdline()
-            name = "mongod" if process.name() == "mongod" else arguments[3] if len(arguments) > 3 else ""
             if name in found:
                 found[name].append(process)
         return found

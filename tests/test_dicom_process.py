@@ -45,7 +45,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def dicom_processes(site: Site) -> list[psutil.Process]:
     """Those that serve the DICOM port."""
     assert site.process is not None
-    return [one for one in psutil.Process(site.process.pid).children(recursive=True) if "dimse" in one.cmdline()]
+    found = []
+    for one in psutil.Process(site.process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # one that is being started again may end meanwhile
+            if "dimse" in one.cmdline():
+                found.append(one)
+    return found
 
 
 def images(count: int) -> dict[str, bytes]:
