@@ -24,8 +24,9 @@ from hayat_fhir.dimse.acceptor import Limits
 from hayat_fhir.dimse.door import Door, DoorOptions
 from hayat_fhir.dimse.peers import Peers
 from hayat_fhir.dimse.query_retrieve import QueryRetrieve
+from hayat_fhir.dimse.requestor import Requestor
 from hayat_fhir.dimse.storage import Storage
-from hayat_fhir.dimse.tls import ServerTls
+from hayat_fhir.dimse.tls import ClientTls, ServerTls
 from hayat_fhir.dimse.verification import verification
 from hayat_fhir.errors import Refusal
 from hayat_fhir.listening import listening_socket
@@ -152,7 +153,7 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
         database,
         auditing,
         blobs,
-        settings.ae_title,
+        Requestor(settings.ae_title, ClientTls(*settings.dicom_tls_client)),
         asyncio.get_running_loop(),
         parameters,
         settings.fhir_url,

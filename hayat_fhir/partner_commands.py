@@ -31,6 +31,7 @@ def partner_add(
     scope: Annotated[list[str] | None, typer.Option(help="A SMART scope; repeatable.")] = None,
     patient_id_system: Annotated[str | None, typer.Option(help="Identifier system of its patient numbers.")] = None,
     certificate: Annotated[Path | None, typer.Option(help="File with its DICOM TLS certificate (PEM).")] = None,
+    tls: Annotated[bool, typer.Option("--tls", help="Its DICOM port speaks TLS: never speak to it in clear.")] = False,
 ) -> None:
     """Register a partner hospital or a PACS; prints its id."""
     from hayat_fhir.services.partner_details import PartnerDetails
@@ -47,6 +48,7 @@ def partner_add(
         scopes=tuple(scope) if scope else ("system/*.cruds",),
         patient_id_system=patient_id_system,
         certificate=certificate_digest(certificate),
+        tls=tls,
     )
 
     async def add(site: Site) -> str:
@@ -65,7 +67,7 @@ def partner_list() -> None:
                 p.id,
                 p.name,
                 p.fhir_url or "",
-                f"{p.ae_title}@{p.host}:{p.port}" if p.ae_title else "",
+                f"{p.ae_title}@{p.host}:{p.port}{' TLS' if p.tls else ''}" if p.ae_title else "",
                 "disabled" if p.disabled else "active",
             )
             for p in await site.partners.list()

@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     """The authorities (PEM) of whose certificates every DICOM peer must show one."""
     dicom_tls_client_crl: Path | None = None
     """The revocation lists (PEM) of all these authorities; the file is read again when it changes."""
+    dicom_tls_server_ca: Path | None = None
+    """The authorities (PEM) of partners' DICOM ports, where they are others than those of peers that come here."""
     disk_reserve_mb: int = Field(1024, ge=0)
     """MB of the disk under the data directory that images do not fill: there they are refused, for the time being."""
     ae_title: str = Field("HAYAT", pattern=r"^[\x21-\x5b\x5d-\x7e]([\x20-\x5b\x5d-\x7e]{0,14}[\x21-\x5b\x5d-\x7e])?$")
@@ -165,6 +167,14 @@ class Settings(BaseSettings):
         if self.http_port == self.dicom_port:
             raise ValueError("HAYAT_HTTP_PORT and HAYAT_DICOM_PORT must differ")
         return self
+
+    @property
+    def dicom_tls_client(self) -> tuple[Path | None, Path | None, Path | None, Path | None]:
+        """What partners' DICOM ports are spoken to with: certificate, key, their authorities, and revocation lists."""
+        own = self.dicom_tls_certificate, self.dicom_tls_key
+        if self.dicom_tls_server_ca is not None:
+            return *own, self.dicom_tls_server_ca, None
+        return *own, self.dicom_tls_client_ca, self.dicom_tls_client_crl
 
     @property
     def site_url(self) -> str:

@@ -175,7 +175,8 @@ def test_partners_are_added_named_and_shut_out(site: Family, tmp_path: Path) -> 
 def test_what_is_not_there_is_said_in_one_line(site: Family, tmp_path: Path) -> None:
     """Unknown partners, patients and key files; no traceback."""
     pacs = ("--ae-title", "PACS", "--host", "127.0.0.1", "--port", "104")
-    _ok(site, "partner", "add", "--name", "PACS", *pacs)
+    _ok(site, "partner", "add", "--name", "PACS", *pacs, "--tls")
+    assert "PACS@127.0.0.1:104 TLS" in _ok(site, "partner", "list")
     assert "no such partner" in _refused(site.environment, "share", "--patient", "1", "--with", "Nobody")
     assert "no such patient" in _refused(site.environment, "share", "--patient", "1", "--with", "PACS")
     missing = str(tmp_path / "missing.json")

@@ -146,6 +146,17 @@ def test_safe_settings_are_taken(monkeypatch: pytest.MonkeyPatch, settings: dict
     assert not load().site_url.endswith("/")
 
 
+def test_partners_ports_are_trusted_by_the_same_authorities_unless_others_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The revocation lists are of the authorities of peers that come here, and go with these alone."""
+    for name in ("CERTIFICATE", "KEY", "CLIENT_CA", "CLIENT_CRL"):
+        monkeypatch.setenv(f"HAYAT_DICOM_TLS_{name}", name)
+    assert load().dicom_tls_client == tuple(map(Path, ("CERTIFICATE", "KEY", "CLIENT_CA", "CLIENT_CRL")))
+    monkeypatch.setenv("HAYAT_DICOM_TLS_SERVER_CA", "SERVER_CA")
+    assert load().dicom_tls_client == (*map(Path, ("CERTIFICATE", "KEY", "SERVER_CA")), None)
+
+
 def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither in the text nor in the JSON of the settings."""
     monkeypatch.setenv("HAYAT_MONGODB_URL", f"mongodb://u:{_SECRET}@db.hospital.example/")

@@ -9,6 +9,8 @@ from hayat_fhir.composition.foundation import Foundation
 from hayat_fhir.composition.imaging import Imaging
 from hayat_fhir.composition.records import Records
 from hayat_fhir.dimse.delivery import ImageDelivery
+from hayat_fhir.dimse.requestor import Requestor
+from hayat_fhir.dimse.tls import ClientTls
 from hayat_fhir.dimse.verification import PartnerVerification
 from hayat_fhir.rest.outbound import PartnerClient
 from hayat_fhir.services.exchange import Exchange
@@ -40,6 +42,7 @@ def exchanges(base: Foundation, records: Records, access: Access, imaging: Imagi
     settings, database, resources = base.settings, base.database, base.resources
     policy, auditing, partners = base.policy, base.auditing, base.partners
     outbox = Outbox(database)
+    requestor = Requestor(settings.ae_title, ClientTls(*settings.dicom_tls_client))
     return Exchanges(
         outbox=outbox,
         exchange=Exchange(
@@ -54,7 +57,7 @@ def exchanges(base: Foundation, records: Records, access: Access, imaging: Imagi
             consents=access.consents,
             binding=imaging.binding,
             fhir=client,
-            imaging=ImageDelivery(database, imaging.instances, imaging.blobs, settings.ae_title),
+            imaging=ImageDelivery(database, imaging.instances, imaging.blobs, requestor),
         ),
         fetching=Fetching(resources, policy, auditing, partners, access.consents, client),
         partnership=Partnership(
@@ -62,7 +65,7 @@ def exchanges(base: Foundation, records: Records, access: Access, imaging: Imagi
             partners,
             policy,
             auditing,
-            PartnerDoors(client, PartnerVerification(settings.ae_title)),
+            PartnerDoors(client, PartnerVerification(requestor)),
         ),
         staff_outbox=StaffOutbox(outbox, policy, auditing),
         dashboard=Dashboard(Statistics(database), Arrivals(database), imaging.blobs.disk, policy, auditing),

@@ -21,7 +21,7 @@ from structlog.typing import FilteringBoundLogger
 from hayat_fhir.dimse.association import DoorAssociation
 from hayat_fhir.dimse.event_loop import EventLoop
 from hayat_fhir.dimse.query import KnownAs
-from hayat_fhir.dimse.requestor import associate
+from hayat_fhir.dimse.requestor import Requestor
 from hayat_fhir.dimse.service import Service, contexts
 from hayat_fhir.errors import Category, InvalidRequest, Refusal
 from hayat_fhir.services.storage_commitment import StorageCommitment
@@ -56,13 +56,13 @@ class CommitmentProvider:
         known_as: KnownAs,
         loop: EventLoop,
         partners: Partners,
-        ae_title: str,
+        requestor: Requestor,
     ) -> None:
         self._commitment = commitment
         self._known_as = known_as
         self._loop = loop
         self._partners = partners
-        self._ae_title = ae_title
+        self._requestor = requestor
         self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.dimse")
 
     def service(self, conformance: Mapping[str, Any]) -> Service:
@@ -138,7 +138,7 @@ class CommitmentProvider:
 
     def _deliver(self, commitment: Commitment, peer: Partner) -> bool:
         roles = [build_role(PUSH_MODEL, scu_role=False, scp_role=True)]
-        association = associate(peer, [build_context(PUSH_MODEL)], self._ae_title, roles)
+        association = self._requestor.associate(peer, [build_context(PUSH_MODEL)], roles)
         if association is None:
             return False
         try:

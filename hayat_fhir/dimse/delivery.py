@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from hayat_fhir.dicom.composed_object import SYNTAX, Composed
 from hayat_fhir.dimse.event_loop import EventLoop
 from hayat_fhir.dimse.proof import Wanted, ask, new_transaction, read_back
+from hayat_fhir.dimse.requestor import Requestor
 from hayat_fhir.dimse.sender import send, was_taken
 from hayat_fhir.dimse.suboperations import Outgoing
 from hayat_fhir.errors import Unavailable, Unprocessable
@@ -35,14 +36,14 @@ _TICK = 0.25
 
 
 class ImageDelivery:
-    """Finds the images of studies, sends them and has them proven; ``ae_title`` is this site's."""
+    """Finds the images of studies, sends them and has them proven."""
 
-    def __init__(self, database: Database, instances: Instances, blobs: Blobs, ae_title: str) -> None:
+    def __init__(self, database: Database, instances: Instances, blobs: Blobs, requestor: Requestor) -> None:
         self._deliveries = Deliveries(database)
         self._requests = CommitmentRequests(database)
         self._instances = instances
         self._blobs = blobs
-        self._ae_title = ae_title
+        self._requestor = requestor
 
     async def send(self, partner: Partner, studies: Sequence[str], objects: Sequence[Composed] = ()) -> tuple[int, int]:
         """Send what the partner has not got of these studies and objects; how many these are, and how many are proven.
@@ -96,7 +97,7 @@ class ImageDelivery:
                         )
                         for row in rows
                     ]
-                    send(images, partner, self._ae_title, report)
+                    send(images, partner, self._requestor, report)
             finally:
                 loop.wait(self._deliveries.record(partner.id, held))
 
@@ -135,7 +136,7 @@ class ImageDelivery:
             found = loop.wait(self._requests.get(transaction))
             return found is not None and found.answered
 
-        if not await asyncio.to_thread(ask, partner, self._ae_title, transaction, references, heard, answered):
+        if not await asyncio.to_thread(ask, partner, self._requestor, transaction, references, heard, answered):
             return None
         return await self._answer(transaction)
 
@@ -150,7 +151,7 @@ class ImageDelivery:
 
     async def _read_back(self, partner: Partner, rows: Sequence[Instance]) -> dict[str, tuple[State, int | None]]:
         wanted = [Wanted(row.study, row.series, row.uid, row.sop_class, row.transfer_syntax) for row in rows]
-        digests = await asyncio.to_thread(read_back, partner, self._ae_title, wanted)
+        digests = await asyncio.to_thread(read_back, partner, self._requestor, wanted)
         return {
             row.uid: (State.VERIFIED if digests[row.uid] == row.sha256 else State.ALTERED, None)
             for row in rows

@@ -18,7 +18,7 @@ from pynetdicom import build_context, build_role, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelGet
 
 from hayat_fhir.dimse.commitment import PUSH_MODEL, PUSH_MODEL_INSTANCE, REQUEST, outcome, referenced
-from hayat_fhir.dimse.requestor import associate
+from hayat_fhir.dimse.requestor import Requestor
 from hayat_fhir.errors import Refusal
 from hayat_fhir.store.commitments import Reference
 from hayat_fhir.store.partners import Partner
@@ -39,7 +39,7 @@ def new_transaction() -> str:
 
 def ask(
     partner: Partner,
-    calling: str,
+    requestor: Requestor,
     transaction: str,
     references: Sequence[Reference],
     heard: Heard,
@@ -51,7 +51,7 @@ def ask(
     """
     report = _Report(heard)
     handlers = [(evt.EVT_N_EVENT_REPORT, report.take), (evt.EVT_PDU_SENT, report.sent)]
-    association = associate(partner, [build_context(PUSH_MODEL)], calling, handlers=handlers)
+    association = requestor.associate(partner, [build_context(PUSH_MODEL)], handlers=handlers)
     if association is None:
         return False
     try:
@@ -110,7 +110,7 @@ class Wanted:
     transfer_syntax: str
 
 
-def read_back(partner: Partner, calling: str, images: Sequence[Wanted]) -> dict[str, str]:
+def read_back(partner: Partner, requestor: Requestor, images: Sequence[Wanted]) -> dict[str, str]:
     """The SHA-256 of the data sets of those images that the partner gives back, in the syntax in which they went."""
     digests: dict[str, str] = {}
     sent = {image.uid: image.transfer_syntax for image in images}
@@ -125,7 +125,7 @@ def read_back(partner: Partner, calling: str, images: Sequence[Wanted]) -> dict[
     offered = [build_context(StudyRootQueryRetrieveInformationModelGet)]
     offered += [build_context(sop_class, [syntax]) for sop_class, syntax in kinds]
     roles = [build_role(sop_class, scp_role=True) for sop_class in sorted({one for one, _ in kinds})]
-    association = associate(partner, offered, calling, roles, [(evt.EVT_C_STORE, take)])
+    association = requestor.associate(partner, offered, roles, [(evt.EVT_C_STORE, take)])
     if association is None:
         return digests
     try:

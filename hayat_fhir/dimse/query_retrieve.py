@@ -10,6 +10,7 @@ from hayat_fhir.dimse.commitment import CommitmentProvider
 from hayat_fhir.dimse.event_loop import EventLoop
 from hayat_fhir.dimse.procedure_step import ProcedureStepProvider
 from hayat_fhir.dimse.query import MOST_MATCHES, FindProvider
+from hayat_fhir.dimse.requestor import Requestor
 from hayat_fhir.dimse.retrieval import RetrievalProvider
 from hayat_fhir.dimse.worklist import WorklistProvider
 from hayat_fhir.search.parameters import SearchParameters
@@ -36,7 +37,7 @@ from hayat_fhir.store.resources import Resources
 class QueryRetrieve:
     """The services, and what must run beside them.
 
-    ``conformance`` is conformance/dicom.json; ``ae_title`` this site's; ``loop`` the event loop of this process;
+    ``conformance`` is conformance/dicom.json; ``requestor`` calls on peers; ``loop`` is the event loop of this process;
     ``parameters`` are the search parameters of ServiceRequest and Appointment at least.
     """
 
@@ -46,7 +47,7 @@ class QueryRetrieve:
         database: Database,
         auditing: Auditing,
         blobs: Blobs,
-        ae_title: str,
+        requestor: Requestor,
         loop: asyncio.AbstractEventLoop,
         parameters: SearchParameters,
         base_url: str,
@@ -61,10 +62,10 @@ class QueryRetrieve:
         retrieval = ImagingRetrieval(rows, images, blobs, policy, auditing)
         commitment = StorageCommitment(images, rows, blobs, owed, asked, policy, auditing)
         worklist = Worklist(Resources(database), parameters, policy, auditing, base_url)
-        self._commitment = CommitmentProvider(commitment, known_as, waiting, partners, ae_title)
+        self._commitment = CommitmentProvider(commitment, known_as, waiting, partners, requestor)
         self.services = [
             FindProvider(query, known_as, waiting, most_matches).service(conformance),
-            *RetrievalProvider(retrieval, known_as, waiting, partners, ae_title).services(conformance),
+            *RetrievalProvider(retrieval, known_as, waiting, partners, requestor).services(conformance),
             self._commitment.service(conformance),
             ProcedureStepProvider(ProcedureRecords(ProcedureSteps(database), auditing), known_as, waiting).service(
                 conformance

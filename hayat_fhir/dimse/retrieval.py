@@ -18,7 +18,7 @@ from hayat_fhir.dimse.association import DoorAssociation
 from hayat_fhir.dimse.event_loop import EventLoop
 from hayat_fhir.dimse.identifiers import received
 from hayat_fhir.dimse.query import KnownAs, top_of
-from hayat_fhir.dimse.requestor import associate
+from hayat_fhir.dimse.requestor import Requestor
 from hayat_fhir.dimse.sender import batches
 from hayat_fhir.dimse.service import Service, contexts
 from hayat_fhir.dimse.suboperations import Outgoing, StoreUser, Tally, sent
@@ -51,13 +51,13 @@ class RetrievalProvider:
         known_as: KnownAs,
         loop: EventLoop,
         partners: Partners,
-        ae_title: str,
+        requestor: Requestor,
     ) -> None:
         self._retrieval = retrieval
         self._known_as = known_as
         self._loop = loop
         self._partners = partners
-        self._ae_title = ae_title
+        self._requestor = requestor
 
     def services(self, conformance: Mapping[str, Any]) -> list[Service]:
         """The services; ``conformance`` is conformance/dicom.json."""
@@ -104,7 +104,7 @@ class RetrievalProvider:
         originator = (str(association.requestor.ae_title).strip(), int(answer.message_id))
         images = _outgoing(chosen)
         for batch, offered in batches(images):
-            ours = associate(destination, offered, self._ae_title)
+            ours = self._requestor.associate(destination, offered)
             if ours is None:
                 tally.fail(image.uid for image in batch)
                 continue

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pynetdicom import build_context
 from pynetdicom.presentation import PresentationContext
 
-from hayat_fhir.dimse.requestor import associate
+from hayat_fhir.dimse.requestor import Requested, Requestor
 from hayat_fhir.dimse.suboperations import SUCCESS, WARNINGS, Outgoing, StoreUser
 from hayat_fhir.dimse.transcoding import TARGETS
 from hayat_fhir.errors import Unavailable, Unprocessable
@@ -29,7 +29,7 @@ def was_taken(status: int) -> bool:
     return status == SUCCESS or status in WARNINGS
 
 
-def send(images: Sequence[Outgoing], partner: Partner, calling: str, report: Report) -> None:
+def send(images: Sequence[Outgoing], partner: Partner, requestor: Requestor, report: Report) -> None:
     """Send all images, over one association for each 128 presentation contexts; one that is refused stops no other.
 
     Raises:
@@ -37,9 +37,7 @@ def send(images: Sequence[Outgoing], partner: Partner, calling: str, report: Rep
     """
     short: int | None = None
     for batch, offered in batches(images):
-        association = associate(partner, offered, calling)
-        if association is None:
-            raise Unavailable("the partner's DICOM port cannot be reached, or rejects the association")
+        association = _association(partner, offered, requestor)
         try:
             with StoreUser(association) as user:
                 for image in batch:
@@ -53,6 +51,14 @@ def send(images: Sequence[Outgoing], partner: Partner, calling: str, report: Rep
                 association.release()
     if short is not None:
         raise Unavailable(f"the partner's DICOM port answered 0x{short:04X}")
+
+
+def _association(partner: Partner, offered: Sequence[PresentationContext], requestor: Requestor) -> Requested:
+    """An association; that it is refused may change as well."""
+    try:
+        return requestor.association(partner, offered)
+    except Unprocessable as refusal:
+        raise Unavailable(refusal.issues[0].diagnostics) from refusal
 
 
 def _status(user: StoreUser, image: Outgoing) -> int:

@@ -9,13 +9,12 @@ from typing import Any
 from pynetdicom import build_context, evt
 from pynetdicom.sop_class import Verification
 
-from hayat_fhir.dimse.requestor import associate
+from hayat_fhir.dimse.requestor import Requestor
 from hayat_fhir.dimse.service import Service, contexts
 from hayat_fhir.errors import Unavailable, Unprocessable
 from hayat_fhir.store.partners import Partner
 
 _SUCCESS = 0x0000
-_CONNECTION_PATIENCE = 5.0
 _ANSWER_PATIENCE = 10.0
 
 
@@ -25,37 +24,28 @@ def verification(conformance: Mapping[str, Any]) -> Service:
 
 
 class PartnerVerification:
-    """Asks partners' DICOM ports whether they answer; ``ae_title`` is this site's."""
+    """Asks partners' DICOM ports whether they answer."""
 
-    def __init__(self, ae_title: str) -> None:
-        self._ae_title = ae_title
+    def __init__(self, requestor: Requestor) -> None:
+        self._requestor = requestor
 
     async def echo(self, partner: Partner) -> None:
         """Return if the partner answers C-ECHO.
 
         Raises:
             Unavailable: Nothing takes a connection there, or no answer comes.
-            Unprocessable: It refuses the association, or C-ECHO; the DIMSE status is in the issue.
+            Unprocessable: It fails at TLS, refuses the association, or C-ECHO; the DIMSE status is in the issue.
         """
+        await asyncio.to_thread(self._echo, partner)
+
+    def _echo(self, partner: Partner) -> None:
+        association = self._requestor.association(partner, [build_context(Verification)])
         try:
-            async with asyncio.timeout(_CONNECTION_PATIENCE):
-                _, writer = await asyncio.open_connection(partner.host, partner.port)
-            writer.close()
-        except (OSError, TimeoutError) as error:
-            raise Unavailable("nothing takes a connection at this host and port") from error
-        await asyncio.to_thread(_echo, partner, self._ae_title)
-
-
-def _echo(partner: Partner, calling: str) -> None:
-    association = associate(partner, [build_context(Verification)], calling)
-    if association is None:
-        raise Unprocessable("the association is refused: check the AE titles at both ends")
-    try:
-        association.dimse_timeout = _ANSWER_PATIENCE
-        status = association.send_c_echo().get("Status")
-    finally:
-        association.release()
-    if status is None:
-        raise Unavailable("no answer to C-ECHO came")
-    if status != _SUCCESS:
-        raise Unprocessable(f"C-ECHO was answered with 0x{status:04X}")
+            association.dimse_timeout = _ANSWER_PATIENCE
+            status = association.send_c_echo().get("Status")
+        finally:
+            association.release()
+        if status is None:
+            raise Unavailable("no answer to C-ECHO came")
+        if status != _SUCCESS:
+            raise Unprocessable(f"C-ECHO was answered with 0x{status:04X}")

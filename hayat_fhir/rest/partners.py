@@ -26,6 +26,7 @@ _FIELDS = {
     "ae-title": "ae_title",
     "host": "host",
     "port": "port",
+    "tls": "tls",
     "patient-id-system": "patient_id_system",
 }
 """Parameters to fields of PartnerDetails."""
@@ -100,6 +101,7 @@ def shown(partner: Partner) -> dict[str, Any]:
         ("ae-title", "valueString", partner.ae_title),
         ("host", "valueString", partner.host),
         ("port", "valueInteger", partner.port),
+        ("tls", "valueBoolean", partner.tls if partner.ae_title else None),
         ("patient-id-system", "valueUri", partner.patient_id_system),
         *(("scope", "valueString", scope) for scope in partner.scopes),
         *(("key", "valueString", name) for name in _key_names(partner)),
@@ -129,7 +131,7 @@ def _fields(given: Pairs, names: set[str]) -> dict[str, Any]:
     for name, value in given:
         if name not in names or _FIELDS[name] in found:
             raise InvalidRequest(f"the parameters are {', '.join(sorted(names)) or 'none'}, each once", code="value")
-        found[_FIELDS[name]] = _value(name, value) if value else None
+        found[_FIELDS[name]] = _value(name, value) if value or name == "tls" else None
     return found
 
 
@@ -145,6 +147,8 @@ def _value(name: str, value: str) -> Any:  # noqa: ANN401 - as the field is
         if not (value.isascii() and value.isdecimal()) or not 1 <= int(value[:6]) <= _MOST_PORTS:
             raise InvalidRequest("a port is a number from 1 to 65535", code="value", expression=["port"])
         return int(value)
+    if name == "tls":
+        return _switch(value, name)
     return value
 
 

@@ -29,7 +29,9 @@ class PartnerDetails:
     scopes: tuple[str, ...] = ("system/*.cruds",)
     patient_id_system: str | None = None
     certificate: str | None = None
-    """The SHA-256 of the certificate that it shows when it associates over TLS."""
+    """The SHA-256 of the certificate that it shows over TLS, at its port and when it associates here."""
+    tls: bool = False
+    """Whether its DICOM port speaks TLS: then it is never spoken to in clear."""
 
     def check(self) -> None:
         """Return where every detail will do.

@@ -103,6 +103,7 @@ class Registration:
             scopes=details.scopes,
             patient_id_system=details.patient_id_system or self._patient_ids_of(fhir_url),
             certificate=details.certificate,
+            tls=details.tls,
         )
         try:
             await self._partners.add(partner)

@@ -20,7 +20,8 @@ class Partner:
     """A partner. ``id`` is also the id of its Organization; ``client_id`` names it at the token endpoint.
 
     ``jwks`` or ``jwks_url`` hold its public keys, ``fhir_url`` is its FHIR base; ``ae_title``, ``host`` and
-    ``port`` are its DICOM port, ``certificate`` is the SHA-256 of the certificate that it shows there.
+    ``port`` are its DICOM port, which with ``tls`` is spoken to over TLS only; ``certificate`` is the SHA-256 of the
+    certificate that it shows, there and here.
     ``patient_id_system`` is the identifier system of its patient numbers; ``epoch`` counts how often its keys have
     been changed: a token of an earlier one is worth nothing.
     """
@@ -38,6 +39,7 @@ class Partner:
     patient_id_system: str | None = None
     disabled: bool = False
     certificate: str | None = None
+    tls: bool = False
     epoch: int = 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -119,12 +120,13 @@ def image() -> Callable[..., FileDataset]:
     return make
 
 
-def send(port: int, *images: FileDataset, calling: str = "PACS") -> list[int]:
+def send(port: int, *images: FileDataset, calling: str = "PACS", tls: ssl.SSLContext | None = None) -> list[int]:
     """Push images over one association; the status of each."""
     ae = AE(ae_title=calling)
     for one in images:
         ae.add_requested_context(one.SOPClassUID, one.file_meta.TransferSyntaxUID)
-    association = ae.associate("127.0.0.1", port, ae_title="HAYAT")
+    tls_args = None if tls is None else (tls, "127.0.0.1")
+    association = ae.associate("127.0.0.1", port, ae_title="HAYAT", tls_args=tls_args)
     assert association.is_established
     statuses = [association.send_c_store(one).Status for one in images]
     association.release()

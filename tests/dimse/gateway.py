@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import ssl
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,13 +17,17 @@ from pydantic import SecretStr
 from pydicom.dataset import Dataset, FileDataset
 
 from hayat_fhir.app import Site, open_site
+from hayat_fhir.dimse.door import DoorOptions
 from hayat_fhir.dimse.query_retrieve import QueryRetrieve
+from hayat_fhir.dimse.requestor import Requestor
+from hayat_fhir.dimse.tls import ClientTls, ServerTls
 from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.settings import Settings
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.grants import Grants
 from hayat_fhir.store.partners import Partner
 
+from .authority import Authority
 from .conftest import RunningDoor, opened, send
 
 
@@ -33,6 +38,9 @@ class Gateway:
     site: Site
     door: RunningDoor
     peers: list[Partner]
+    requestor: Requestor
+    tls: ssl.SSLContext | None = None
+    """What its peers push with, where the door speaks TLS."""
     titles: dict[str, Partner] = field(default_factory=dict)
 
     @property
@@ -51,7 +59,7 @@ class Gateway:
 
     async def push(self, *images: FileDataset, calling: str = "PACS") -> None:
         """Have a peer push images, and their studies projected."""
-        assert set(await asyncio.to_thread(send, self.port, *images, calling=calling)) <= {0x0000}
+        assert set(await asyncio.to_thread(send, self.port, *images, calling=calling, tls=self.tls)) <= {0x0000}
         for study in dict.fromkeys(str(image.StudyInstanceUID) for image in images):
             await self.site.projection.project(study)
 
@@ -66,8 +74,18 @@ class Gateway:
 
 
 @asynccontextmanager
-async def opened_gateway(mongodb_url: str, database_name: str, folder: Path, **options: Any) -> AsyncIterator[Gateway]:
-    """A site on a fresh database, its DICOM door on a free port, and a peer PACS."""
+async def opened_gateway(
+    mongodb_url: str, database_name: str, folder: Path, authority: Authority | None = None, **options: Any
+) -> AsyncIterator[Gateway]:
+    """A site on a fresh database, its DICOM door on a free port, and a peer PACS.
+
+    With an ``authority`` the door speaks TLS, and the site shows the same certificate where it calls.
+    """
+    own = None if authority is None else authority.issue(database_name)
+    files = () if authority is None or own is None else (own.certificate, own.key, authority.certificate)
+    tls = ClientTls(*files)
+    requestor = Requestor("HAYAT", tls)
+    door_options = DoorOptions("HAYAT", ServerTls(*files) if files else None)
     settings = Settings(mongodb_url=SecretStr(mongodb_url), data_dir=folder, base_url="http://127.0.0.1:1")
     async with open_site(settings, database_name) as site:
         peers: list[Partner] = []
@@ -76,15 +94,17 @@ async def opened_gateway(mongodb_url: str, database_name: str, folder: Path, **o
             site.database,
             site.auditing,
             Blobs(folder / "blobs"),
-            "HAYAT",
+            requestor,
             asyncio.get_running_loop(),
             site.parameters,
             settings.fhir_url,
             **options,
         )
         running = asyncio.create_task(asked.run())
-        with opened(mongodb_url, database_name, folder / "blobs", peers=peers, services=asked.services) as door:
-            gateway = Gateway(site, door, peers)
+        with opened(
+            mongodb_url, database_name, folder / "blobs", options=door_options, peers=peers, services=asked.services
+        ) as door:
+            gateway = Gateway(site, door, peers, requestor, tls.context(names_host=True) if files else None)
             await gateway.peer("PACS")
             yield gateway
             if door.door is not None:

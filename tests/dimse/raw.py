@@ -37,6 +37,17 @@ def associate_rq(
     return pdu(RQ, body + item(0x50, item(0x51, struct.pack(">L", 16384)) + item(0x52, b"1.2.3.4")))
 
 
+def associate_ac(request: bytes, syntax: str = EXPLICIT) -> bytes:
+    """The A-ASSOCIATE-AC to the body of a request: each context that is asked for is accepted, in this syntax."""
+    body, at = request[:68] + item(0x10, b"1.2.840.10008.3.1.1.1"), 68
+    while at < len(request):
+        kind, length = struct.unpack_from(">BxH", request, at)
+        if kind == 0x20:
+            body += item(0x21, struct.pack(">BBBB", request[at + 4], 0, 0, 0) + item(0x40, syntax.encode()))
+        at += 4 + length
+    return pdu(AC, body + item(0x50, item(0x51, struct.pack(">L", 16384)) + item(0x52, b"1.2.3.4")))
+
+
 def element(group: int, number: int, value: bytes) -> bytes:
     """An element in implicit VR little endian."""
     return struct.pack("<HHL", group, number, len(value)) + value

@@ -25,6 +25,7 @@ from hayat_fhir.errors import Unavailable, Unprocessable
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.partners import Partner
 
+from .authority import Authority
 from .gateway import Gateway, opened_gateway
 from .orthanc import free_port, orthanc
 
@@ -45,7 +46,7 @@ async def gateway(mongodb_url: str, database_name: str, tmp_path: Path, image: M
 async def deliver(gateway: Gateway, partner: Partner) -> tuple[int, int]:
     """Deliver the study."""
     site = gateway.site
-    delivery = ImageDelivery(site.database, site.instances, Blobs(site.settings.data_dir / "blobs"), "HAYAT")
+    delivery = ImageDelivery(site.database, site.instances, Blobs(site.settings.data_dir / "blobs"), gateway.requestor)
     return await delivery.send(partner, [STUDY])
 
 
@@ -57,12 +58,13 @@ async def states(gateway: Gateway) -> list[str]:
 
 @asynccontextmanager
 async def another_site(
-    gateway: Gateway, mongodb_url: str, database_name: str, folder: Path
+    gateway: Gateway, mongodb_url: str, database_name: str, folder: Path, authority: Authority | None = None
 ) -> AsyncIterator[tuple[Gateway, Partner]]:
     """A second site, each the other's partner: it, and the partner that it is to the first."""
-    async with opened_gateway(mongodb_url, database_name, folder) as other:
-        await other.peer("HAYAT")
-        yield other, replace(await gateway.peer("OTHER", port=other.port), ae_title="HAYAT")
+    tls = authority is not None
+    async with opened_gateway(mongodb_url, database_name, folder, authority) as other:
+        await other.peer("HAYAT", port=gateway.port, tls=tls)
+        yield other, replace(await gateway.peer("OTHER", port=other.port, tls=tls), ae_title="HAYAT")
 
 
 @contextmanager
@@ -112,6 +114,24 @@ async def test_another_site_commits(gateway: Gateway, mongodb_url: str, database
         assert sum(images for _, images in other.door.transferred) == 3
 
 
+async def test_another_site_commits_over_tls(
+    mongodb_url: str, database_name: str, tmp_path: Path, image: Maker
+) -> None:
+    """Two sites whose ports speak TLS only; the second one's report comes over an association of its own."""
+    authority = Authority(tmp_path, "authority")
+    async with (
+        opened_gateway(mongodb_url, database_name, tmp_path / "site", authority) as gateway,
+        another_site(gateway, mongodb_url, f"{database_name}-b", tmp_path / "other", authority) as (other, partner),
+    ):
+        await gateway.push(*(image(PatientID="P", StudyInstanceUID=STUDY, InstanceNumber=str(n)) for n in range(30)))
+        assert await deliver(gateway, partner) == (30, 30)
+        assert await states(gateway) == ["committed"] * 30
+        theirs = {row["_id"]: row["sha256"] for row in other.door.rows.find({})}
+        assert theirs == {row["_id"]: row["sha256"] for row in gateway.door.rows.find({})}
+        with pytest.raises(Unavailable, match="association is refused"):
+            await deliver(gateway, replace(partner, id="in-clear", tls=False))
+
+
 async def test_a_report_is_acknowledged_before_the_association_ends(
     gateway: Gateway, mongodb_url: str, database_name: str, tmp_path: Path
 ) -> None:
@@ -124,7 +144,7 @@ async def test_a_report_is_acknowledged_before_the_association_ends(
             time.sleep(0.5)
             return True
 
-        asked = (partner, "HAYAT", new_transaction(), [(str(CTImageStorage), "1.2.3")])
+        asked = (partner, gateway.requestor, new_transaction(), [(str(CTImageStorage), "1.2.3")])
         assert await asyncio.to_thread(ask, *asked, heard, answered.is_set)
         owed = other.site.database.collection("commitments")
         left = [await owed.count_documents({})]

@@ -1,4 +1,4 @@
-"""The inside of pynetdicom that the door's subclasses stand on is as it was when they were written."""
+"""The inside of pynetdicom that our subclasses stand on is as it was when they were written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 import pytest
-from pynetdicom import acse, association, dimse, dimse_messages, dul, transport
+from pynetdicom import acse, ae, association, dimse, dimse_messages, dul, transport
 
 _CODE: list[tuple[Callable[..., Any], str]] = [
     (association.Association.run_reactor, "ed8bbbe3b3d6ddae"),
@@ -31,9 +31,16 @@ _CODE: list[tuple[Callable[..., Any], str]] = [
     (dimse.DIMSEServiceProvider.__init__, "bbecd186810e7700"),
     (dimse_messages.DIMSEMessage.decode_msg, "f51c777e841a76be"),
     (acse.ACSE._negotiate_as_acceptor, "fffd360957c42a8e"),
+    (acse.ACSE._negotiate_as_requestor, "507959152c5896c6"),
+    (acse.ACSE.send_request, "3608921809cbe3a5"),
+    (ae.ApplicationEntity.associate, "dbc8cf47090386b2"),
+    (ae.ApplicationEntity._create_socket, "f56bca8888e1ce9f"),
     (transport.AssociationSocket.__init__, "1f0325fdef2cc353"),
     (transport.AssociationSocket.send, "1ea8158c0b51faca"),
     (transport.AssociationSocket.close, "c726c8db53813d55"),
+    (transport.AssociationSocket.connect, "aeeeae413bd339dc"),
+    (transport.AssociationSocket.recv, "6bc20a33b1b7cfe7"),
+    (transport.AssociationSocket._shutdown_socket, "e2b2628faa81a578"),
     (transport.RequestHandler._create_association, "05c8d12b79863cdb"),
 ]
 

@@ -68,6 +68,7 @@ async def test_a_partner_is_registered_and_told_of(staff: httpx.AsyncClient, uni
     assert values["organization"] == {"reference": f"Organization/{id}", "display": f"North {unique}"}
     assert (values["fhir-url"], values["client-id"], values["disabled"]) == (url, url, False)
     assert (values["ae-title"], values["host"], values["port"]) == (unique[:16], "192.0.2.7", 104)
+    assert values["tls"] is False
     assert values["key"].endswith("(EC)")
     endpoints = (await staff.get("/Endpoint", params={"organization": f"Organization/{id}"})).json()
     assert [entry["resource"]["address"] for entry in endpoints["entry"]] == [url]
@@ -88,6 +89,7 @@ async def test_what_will_not_do_is_refused(staff: httpx.AsyncClient, unique: str
         ({"name": "A", "ae_title": "A", "host": "a.example", "port": 65536}, 400),
         ({"name": "A", "ae_title": "A", "host": "a.example"}, 400),
         ({"name": "A", "ae_title": "seventeen letters", "host": "a.example", "port": 104}, 400),
+        ({"name": "A", "ae_title": "A", "host": "a.example", "port": 104, "tls": "perhaps"}, 400),
         ({"name": "A", "colour": "blue"}, 400),
         ({"fhir_url": "https://a.example/fhir"}, 400),
     ]
@@ -147,6 +149,26 @@ async def test_a_partners_doors_are_tried(staff: httpx.AsyncClient, site: Runnin
     tried = _values((await staff.post(f"/Organization/{id}/$test-connection")).json())
     assert tried["dicom"][0]["valueCode"] == "unreachable"
     assert tried["fhir"][0]["valueCode"] == "refused"
+
+
+async def test_a_port_that_is_to_speak_tls_and_does_not(staff: httpx.AsyncClient, unique: str) -> None:
+    """The trial says so; taken back, the port is spoken to in clear again."""
+    ae = AE(ae_title="ECHO")
+    ae.add_supported_context(Verification)
+    server = ae.start_server(("127.0.0.1", 0), block=False)
+    assert server is not None
+    door: dict[str, Any] = {"ae_title": unique[:16], "host": "127.0.0.1", "port": server.socket.getsockname()[1]}
+    try:
+        id = await _registered(staff, name=f"Secret {unique}", tls=True, **door)
+        tried = _values((await staff.post(f"/Organization/{id}/$test-connection")).json())
+        assert tried["dicom"][0]["valueCode"] == "refused"
+        assert "TLS" in tried["dicom"][1]["valueString"]
+        changed = _values((await staff.post(f"/Organization/{id}/$partner", json=_body(tls=False))).json())
+        assert changed["tls"] is False
+        tried = _values((await staff.post(f"/Organization/{id}/$test-connection")).json())
+        assert tried["dicom"] == [{"name": "outcome", "valueCode": "passed"}]
+    finally:
+        server.shutdown()
 
 
 async def test_a_door_that_refuses_is_told_apart(staff: httpx.AsyncClient, unique: str) -> None:

@@ -19,6 +19,7 @@ interface Partner {
   aeTitle: string;
   host: string;
   port: string;
+  tls: boolean;
   disabled: boolean;
 }
 
@@ -35,6 +36,7 @@ function partnerOf(resource: Parameters): Partner {
     aeTitle: valueOf(all, "ae-title"),
     host: valueOf(all, "host"),
     port: valueOf(all, "port"),
+    tls: valueOf(all, "tls") === "true",
     disabled: valueOf(all, "disabled") === "true",
   };
 }
@@ -87,7 +89,7 @@ function Card({ partner, start }: { partner: Partner; start: (what: "edit" | "ke
   const test = useMutation({ mutationFn: () => json<Parameters>(`/fhir/Organization/${partner.id}/$test-connection`, { method: "POST" }) });
   const facts: [string, string][] = [
     ["partners.fhir", partner.fhirUrl],
-    ["partners.dicom", partner.aeTitle && `${partner.aeTitle} @ ${partner.host}:${partner.port}`],
+    ["partners.dicom", partner.aeTitle && `${partner.aeTitle} @ ${partner.host}:${partner.port}${partner.tls ? " (TLS)" : ""}`],
     ["partners.keys", partner.jwksUrl || partner.keys.join(", ") || t("partners.noKeys")],
   ];
   return (
@@ -207,6 +209,17 @@ function DetailsDialog({ doing, close }: { doing: Doing | null; close: () => voi
         <Input className="sm:col-span-2" label={t("partners.aeTitle")} name="ae-title" defaultValue={partner?.aeTitle} maxLength={16} dir="ltr" hint={t("partners.dicomHint")} />
         <Input label={t("partners.host")} name="host" defaultValue={partner?.host} dir="ltr" />
         <Input label={t("partners.port")} name="port" type="number" min={1} max={65535} defaultValue={partner?.port} dir="ltr" />
+        <Select
+          className="sm:col-span-2"
+          label={t("partners.encryption")}
+          name="tls"
+          defaultValue={String(partner?.tls ?? false)}
+          hint={t("partners.encryptionHint")}
+          options={[
+            ["false", t("partners.clear")],
+            ["true", t("partners.tls")],
+          ]}
+        />
         {write.error && (
           <div className="sm:col-span-2">
             <Failure error={write.error} />

@@ -79,12 +79,13 @@ export function Input({ label, hint, required, className, ...rest }: InputProps)
 
 interface SelectProps extends Omit<ComponentProps<"select">, "id"> {
   label: string;
+  hint?: string;
   options: (readonly [value: string, label: string])[];
 }
 
-export function Select({ label, options, required, className, ...rest }: SelectProps) {
+export function Select({ label, hint, options, required, className, ...rest }: SelectProps) {
   return (
-    <Field label={label} required={required} className={className}>
+    <Field label={label} hint={hint} required={required} className={className}>
       {(props) => (
         <select className="field" {...props} {...rest}>
           {options.map(([value, shown]) => (
