@@ -51,6 +51,7 @@ DicomPort = Annotated[int | None, typer.Option(help="DICOM port, instead of HAYA
 DataDir = Annotated[Path | None, typer.Option(help="Data directory, instead of HAYAT_DATA_DIR.")]
 Supervised = Annotated[bool, typer.Option("--supervised", hidden=True)]
 Descriptor = Annotated[int | None, typer.Option("--socket", hidden=True)]
+Descriptors = Annotated[list[int] | None, typer.Option("--socket", hidden=True)]
 
 
 @app.command()
@@ -85,7 +86,7 @@ def worker(supervised: Supervised = False) -> None:
 
 
 @app.command()
-def dimse(supervised: Supervised = False, descriptor: Descriptor = None) -> None:
+def dimse(supervised: Supervised = False, descriptors: Descriptors = None) -> None:
     """Run the DICOM door alone."""
     from hayat_fhir.child_process import load_no_codecs
 
@@ -93,7 +94,7 @@ def dimse(supervised: Supervised = False, descriptor: Descriptor = None) -> None
     from hayat_fhir.dicom_process import serve_dimse
 
     async def run(settings: Settings) -> None:
-        await serve_dimse(settings, None if descriptor is None else socket.socket(fileno=descriptor))
+        await serve_dimse(settings, [socket.socket(fileno=descriptor) for descriptor in descriptors or ()])
 
     _process(run, supervised=supervised)
 

@@ -121,12 +121,12 @@ class Site:
             raise DemonstrationFailed(f"hayat {arguments[0]} failed at {self.name}: {done.stderr.decode().strip()}")
         return done.stdout.decode().strip()
 
-    def add_partner(self, other: Site) -> str:
-        """Register another hospital as this one's partner; its id here."""
+    def add_partner(self, other: Site, *more: str) -> str:
+        """Register another hospital as this one's partner, with what more there is to say of it; its id here."""
         return self.hayat(
             *("partner", "add", "--name", other.name, "--fhir-url", f"{other.url}/fhir"),
             *("--jwks-url", f"{other.url}/.well-known/jwks.json", "--ae-title", other.ae_title),
-            *("--host", "127.0.0.1", "--port", str(other.dicom_port)),
+            *("--host", "127.0.0.1", "--port", str(other.dicom_port), *more),
         )
 
     def add_account(self, role: str) -> None:

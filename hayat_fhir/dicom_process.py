@@ -10,7 +10,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -128,8 +128,8 @@ async def _reconcile(blobs: Blobs, instances: IncomingInstances, figures: Figure
         await asyncio.sleep(_RECONCILE_SECONDS)
 
 
-async def serve_dimse(settings: Settings, listening: socket.socket | None = None) -> None:
-    """Run the DICOM door until SIGTERM, on a socket that listens already or on one of its own."""
+async def serve_dimse(settings: Settings, listening: Sequence[socket.socket] = ()) -> None:
+    """Run the DICOM door until SIGTERM, on the sockets of its ports that listen already, or on its own."""
     configure_logging()
     sys.setswitchinterval(_SWITCH_SECONDS)
     limit_memory(settings.dicom_memory_mb)
@@ -165,8 +165,8 @@ async def serve_dimse(settings: Settings, listening: socket.socket | None = None
     ]
     ingest = Ingest(instances, blobs, bridge.quarantined, settings.character_set)
     door = Door(
-        _options(settings, supervised=listening is not None),
-        listening or listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port),
+        _options(settings, supervised=bool(listening)),
+        listening or [listening_socket(*port) for port in settings.dicom_ports],
         Peers(lambda: peers(sync_database)),
         [
             verification(loaded.dicom),

@@ -7,7 +7,7 @@ import gc
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -211,13 +211,19 @@ async def _answers(database: Database) -> bool:
 
 
 async def _listens(settings: Settings) -> bool:
-    """Whether a process serves the DICOM port: a connection that says nothing sensible is answered or closed."""
-    host = "127.0.0.1" if settings.dicom_host in {"0.0.0.0", "::"} else settings.dicom_host  # noqa: S104
+    """Whether a process serves the DICOM ports."""
+    return all([await _is_served(host, port) for _, host, port in settings.dicom_ports])
+
+
+async def _is_served(host: str, port: int) -> bool:
+    """Whether a connection that says nothing sensible is answered, closed or, as TLS does, reset."""
+    anywhere = host in {"0.0.0.0", "::"}  # noqa: S104
     try:
         async with asyncio.timeout(1):
-            reader, writer = await asyncio.open_connection(host, settings.dicom_port)
+            reader, writer = await asyncio.open_connection("127.0.0.1" if anywhere else host, port)
             writer.write(b"\0" * 6)
-            await reader.read(1)
+            with suppress(ConnectionResetError):
+                await reader.read(1)
     except (OSError, TimeoutError):
         return False
     writer.close()

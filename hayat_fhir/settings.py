@@ -52,8 +52,12 @@ class Settings(BaseSettings):
     dicom_memory_mb: int = Field(2048, ge=512)
     """MB of memory that each of these processes may allocate, the stacks of its threads included."""
     dicom_tls_certificate: Path | None = None
-    """The certificate chain (PEM) of the DICOM port, which then speaks TLS only."""
+    """The certificate chain (PEM) of the DICOM port, which then speaks TLS only; partners' ports are shown it too."""
     dicom_tls_key: Path | None = None
+    dicom_tls_host: str = ""
+    """Where the port for TLS listens; by default where the other one does."""
+    dicom_tls_port: int | None = Field(None, ge=1, le=65535)
+    """A port of its own for TLS: then the other one speaks in clear, to the devices of the house."""
     dicom_tls_client_ca: Path | None = None
     """The authorities (PEM) of whose certificates every DICOM peer must show one."""
     dicom_tls_client_crl: Path | None = None
@@ -156,6 +160,8 @@ class Settings(BaseSettings):
             raise ValueError("HAYAT_FIRST_STAFF_EMAIL and HAYAT_FIRST_STAFF_PASSWORD go together")
         if (self.dicom_tls_certificate is None) != (self.dicom_tls_key is None):
             raise ValueError("HAYAT_DICOM_TLS_CERTIFICATE and HAYAT_DICOM_TLS_KEY go together")
+        if self.dicom_tls_port is not None and self.dicom_tls_certificate is None:
+            raise ValueError("HAYAT_DICOM_TLS_PORT needs HAYAT_DICOM_TLS_CERTIFICATE")
         if self.dicom_tls_client_ca is not None and self.dicom_tls_certificate is None:
             raise ValueError("HAYAT_DICOM_TLS_CLIENT_CA needs HAYAT_DICOM_TLS_CERTIFICATE")
         if self.dicom_tls_client_crl is not None and self.dicom_tls_client_ca is None:
@@ -164,9 +170,18 @@ class Settings(BaseSettings):
             raise ValueError("HAYAT_ICE_SECRET and a turn: URL in HAYAT_ICE_URLS go together")
         if self.ice_relay_only and self.ice_secret is None:
             raise ValueError("HAYAT_ICE_RELAY_ONLY needs a TURN server in HAYAT_ICE_URLS")
-        if self.http_port == self.dicom_port:
-            raise ValueError("HAYAT_HTTP_PORT and HAYAT_DICOM_PORT must differ")
+        ports = [self.http_port, *(port for _, _, port in self.dicom_ports)]
+        if len(ports) != len(set(ports)):
+            raise ValueError("HAYAT_HTTP_PORT, HAYAT_DICOM_PORT and HAYAT_DICOM_TLS_PORT must differ")
         return self
+
+    @property
+    def dicom_ports(self) -> list[tuple[str, str, int]]:
+        """Setting, host and port of the DICOM port, and of the one for TLS where there are two."""
+        ports = [("HAYAT_DICOM_PORT", self.dicom_host, self.dicom_port)]
+        if self.dicom_tls_port is not None:
+            ports.append(("HAYAT_DICOM_TLS_PORT", self.dicom_tls_host or self.dicom_host, self.dicom_tls_port))
+        return ports
 
     @property
     def dicom_tls_client(self) -> tuple[Path | None, Path | None, Path | None, Path | None]:

@@ -52,7 +52,7 @@ class Supervisor:
         self._mongod_backoff = Backoff()
         self._starting_mongod = False
         self._children: list[ChildProcess] = []
-        self._dicom = -1
+        self._dicom: tuple[int, ...] = ()
         self._wants_more = False
         self._environment = settings.environment()
 
@@ -106,10 +106,9 @@ class Supervisor:
         settings = self._settings
         http = listening_socket("HAYAT_HTTP_PORT", settings.http_host, settings.http_port, _PORT_PATIENCE)
         stack.enter_context(http)
-        dicom = listening_socket("HAYAT_DICOM_PORT", settings.dicom_host, settings.dicom_port, _PORT_PATIENCE)
-        stack.enter_context(dicom)
+        dicom = [stack.enter_context(listening_socket(*port, _PORT_PATIENCE)) for port in settings.dicom_ports]
         api = ["api", "--socket", str(http.fileno())]
-        self._dicom = dicom.fileno()
+        self._dicom = tuple(one.fileno() for one in dicom)
         self._children = [
             *(ChildProcess("api", api, (http.fileno(),)) for _ in range(settings.workers)),
             self._dimse(),
@@ -117,7 +116,8 @@ class Supervisor:
         ]
 
     def _dimse(self) -> ChildProcess:
-        return ChildProcess("dimse", ["dimse", "--socket", str(self._dicom)], (self._dicom,))
+        sockets = [word for descriptor in self._dicom for word in ("--socket", str(descriptor))]
+        return ChildProcess("dimse", ["dimse", *sockets], self._dicom)
 
     def _start_mongod(self) -> None:
         if self._mongod is None:
@@ -162,7 +162,8 @@ class Supervisor:
         names = {
             "api": f"API answers at {settings.site_url}",
             "mongodb": "MongoDB is up, its indexes are built",
-            "dicom": f"DICOM door listens as {settings.ae_title} on {settings.dicom_host}:{settings.dicom_port}",
+            "dicom": f"DICOM door listens as {settings.ae_title} on "
+            + " and ".join(f"{host}:{port}" for _, host, port in settings.dicom_ports),
         }
 
         def watch() -> None:

@@ -107,6 +107,8 @@ def test_a_misspelt_setting_comes_with_the_right_name(monkeypatch: pytest.Monkey
         ({"MONGODB_URL": f"postgres://u:{_SECRET}@db"}, "HAYAT_MONGODB_URL"),
         ({"MONGODB_URL": f"mongodb://u:{_SECRET}@db/?w=0"}, "write concern"),
         ({"MONGODB_URL": f"mongodb://u:{_SECRET}@db/?tls=true&tlsAllowInvalidCertificates=true"}, "insecure TLS"),
+        ({"DICOM_TLS_PORT": "2762"}, "HAYAT_DICOM_TLS_CERTIFICATE"),
+        ({"DICOM_TLS_CERTIFICATE": "c", "DICOM_TLS_KEY": "k", "DICOM_TLS_PORT": "11112"}, "must differ"),
         ({"DICOM_TLS_CERTIFICATE": "door.pem"}, "go together"),
         ({"DICOM_TLS_CLIENT_CA": "authorities.pem"}, "needs HAYAT_DICOM_TLS_CERTIFICATE"),
         ({"DICOM_TLS_CLIENT_CRL": "revoked.pem"}, "needs HAYAT_DICOM_TLS_CLIENT_CA"),
@@ -137,6 +139,7 @@ def test_malformed_and_unsafe_settings_are_refused(
         {"MONGODB_URL": f"mongodb://u:{_SECRET}@db.hospital.example/?replicaSet=rs&tls=true"},
         {"TIME_ZONE": "Europe/Istanbul"},
         {"AE_TITLE": "A B"},
+        {"DICOM_TLS_CERTIFICATE": "c.pem", "DICOM_TLS_KEY": "k.pem", "DICOM_TLS_PORT": "2762"},
     ],
 )
 def test_safe_settings_are_taken(monkeypatch: pytest.MonkeyPatch, settings: dict[str, str]) -> None:

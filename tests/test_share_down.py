@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import pytest
 
 from hayat_fhir.demonstration_site import Site, free_port
 from hayat_fhir.dimse.demonstration import push_examples
+
+from .hospitals import found, until
 
 IDENTIFIER = {"system": "urn:national", "value": "12345678901"}
 
@@ -34,20 +35,6 @@ def hospitals(tmp_path: Path) -> Iterator[tuple[Site, Site, str]]:
     finally:
         a.stop()
         b.stop()
-
-
-def until(holds: Callable[[], bool], seconds: float = 180) -> None:
-    """Wait for something to hold."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
-def found(site: Site, url: str) -> list[dict[str, Any]]:
-    """The resources that a doctor of the site finds."""
-    with site.client("doctor") as client:
-        return [entry["resource"] for entry in client.get(url).raise_for_status().json().get("entry", ())]
 
 
 def test_a_partner_that_is_down_gets_everything_once(hospitals: tuple[Site, Site, str]) -> None:

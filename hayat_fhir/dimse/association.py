@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -84,6 +85,7 @@ class DoorAssociation(Association):  # type: ignore[misc]
         self.terms = terms
         self.connection = connection
         self.address = str(address[0]).removeprefix("::ffff:")
+        self.is_secured = isinstance(connection, ssl.SSLSocket)
         self.certificate = peer_certificate(connection)
         self.images = 0
         self.acse, self.dul, self.dimse = _Negotiation(self), UpperLayer(self), Messages(self)

@@ -214,7 +214,8 @@ the query where it can say them, else in ISO_IR 192.
 
 The BCP 195 TLS profile (PS3.15 B.12): TLS 1.2 or 1.3 with forward secrecy and authenticated encryption, client
 certificates on demand, also against revocation lists (HAYAT_DICOM_TLS_CLIENT_CRL). With TLS configured the port speaks
-nothing else. Associations are asked for over TLS, and never in clear, where the partner is registered so (`--tls`): its
+nothing else, or a second port does (HAYAT_DICOM_TLS_PORT), where alone partners that speak TLS themselves are taken.
+Associations are asked for over TLS, and never in clear, where the partner is registered so (`--tls`): its
 certificate must be of a trusted authority (HAYAT_DICOM_TLS_SERVER_CA) and for its host, or be the registered one; ours
 is shown where it is asked for. Every association, refusal, query, transfer and rejection leaves an AuditEvent.
 

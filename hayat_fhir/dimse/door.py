@@ -33,7 +33,7 @@ Ended = Callable[[Partner, str, int], None]
 
 @dataclass(frozen=True, slots=True)
 class DoorOptions:
-    """How the door presents itself; with ``tls`` it speaks nothing else."""
+    """How the door presents itself; with ``tls`` it speaks nothing else at the last of its ports."""
 
     ae_title: str
     tls: ServerTls | None = None
@@ -43,7 +43,7 @@ class DoorOptions:
 
 
 class Door:
-    """The SCP of these services, on a socket that listens.
+    """The SCP of these services, on sockets that listen: one, or one for clear text and one for TLS.
 
     ``refused`` hears of refused associations (AE title, address), ``transferred`` of what one that has ended brought
     (peer, address, images).
@@ -52,7 +52,7 @@ class Door:
     def __init__(
         self,
         options: DoorOptions,
-        listening: socket.socket,
+        listening: Sequence[socket.socket],
         peers: Peers,
         services: Sequence[Service],
         refused: Refused,
@@ -69,9 +69,11 @@ class Door:
         self._stopping = threading.Event()
         self._occupancy = Occupancy(options.limits)
         self._terms = self._agreed(options)
-        self._acceptor = Acceptor(
-            listening, self._occupancy, self._serve, options.tls, lambda address: refused("", address)
-        )
+        self._speaks_tls = options.tls is not None
+        self._acceptors = [
+            Acceptor(one, self._occupancy, self._serve, tls, lambda address: refused("", address))
+            for one, tls in zip(listening, [*[None] * (len(listening) - 1), options.tls], strict=True)
+        ]
 
     @property
     def associations(self) -> list[DoorAssociation]:
@@ -80,11 +82,13 @@ class Door:
 
     def start(self) -> None:
         """Accept connections; each is served by a thread."""
-        self._acceptor.start()
+        for acceptor in self._acceptors:
+            acceptor.start()
 
     def stop(self) -> None:
         """Accept no more, let messages that are under way finish for a few seconds, and abort what is left."""
-        self._acceptor.stop()
+        for acceptor in self._acceptors:
+            acceptor.stop()
         self._stopping.set()
         self._occupancy.shut_waiting()
         deadline = time.monotonic() + _DRAIN
@@ -139,7 +143,8 @@ class Door:
 
     def _admit(self, calling: str, association: DoorAssociation) -> Partner | None:
         try:
-            peer = self._peers.admitted(calling, association.address, association.certificate)
+            in_clear = self._speaks_tls and not association.is_secured
+            peer = self._peers.admitted(calling, association.address, association.certificate, in_clear=in_clear)
         except Refusal:
             return None
         if peer is None:

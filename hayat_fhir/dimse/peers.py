@@ -30,13 +30,18 @@ class Peers:
                 self._at = time.monotonic()
             return self._by_title.get(ae_title)
 
-    def admitted(self, calling: str, address: str, certificate: Certificate | None = None) -> Partner | None:
+    def admitted(
+        self, calling: str, address: str, certificate: Certificate | None = None, *, in_clear: bool = False
+    ) -> Partner | None:
         """The peer with this AE title, if it may call from this address, and with this certificate or without one.
 
         A peer whose certificate is registered must show that one; one of any other peer must be for its host.
+        ``in_clear``: it might have come over TLS, and has not; a peer that speaks TLS itself may not.
         """
         peer = self.get(calling)
         if peer is None or peer.host is None or peer.disabled or not _fits(certificate, peer, peer.host):
+            return None
+        if peer.tls and in_clear:
             return None
         try:
             known = {info[4][0] for info in socket.getaddrinfo(peer.host, None)}

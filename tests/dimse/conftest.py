@@ -53,6 +53,7 @@ class RunningDoor:
     refused: list[tuple[str, str]] = field(default_factory=list)
     transferred: list[tuple[str, int]] = field(default_factory=list)
     door: Door | None = None
+    tls_port: int = 0
 
     def files(self) -> list[Path]:
         """All files of the image store, unfinished ones too."""
@@ -70,18 +71,21 @@ def opened(
     peers: Sequence[Partner] = (PEER,),
     services: Sequence[Service] = (),
     timeout: float = 10.0,
+    two_ports: bool = False,
 ) -> Iterator[RunningDoor]:
-    """A running door of a database and folder."""
+    """A running door of a database and folder; with ``two_ports`` one of them is for TLS alone."""
     database = connect_sync(mongodb_url, database_name, timeout=timeout)
     instances, blobs = IncomingInstances(database), Blobs(folder, reserve)
     instances.prepare()
     listening = listening_socket("port", "127.0.0.1", 0)
+    secured = [listening_socket("port", "127.0.0.1", 0)] if two_ports else []
     running = RunningDoor(listening.getsockname()[1], database["instances"], database["quarantine"], blobs, folder)
+    running.tls_port = secured[0].getsockname()[1] if secured else running.port
     conformance = definitions.load().dicom
     ingest = Ingest(instances, blobs, lambda *report: running.reports.append(report))
     served = Door(
         options,
-        listening,
+        [listening, *secured],
         Peers(lambda: list(peers)),
         [verification(conformance), Storage(ingest).service(conformance), *services],
         lambda *who: running.refused.append(who),
@@ -93,7 +97,8 @@ def opened(
         yield running
     finally:
         served.stop()
-        listening.close()
+        for one in (listening, *secured):
+            one.close()
         database.client.close()
 
 

@@ -22,8 +22,10 @@ from pynetdicom.dimse_primitives import C_STORE
 
 from hayat_fhir import definitions
 from hayat_fhir.dimse import sender
+from hayat_fhir.dimse.requestor import Requestor
 from hayat_fhir.dimse.service import transfer_syntaxes
 from hayat_fhir.dimse.suboperations import Outgoing
+from hayat_fhir.dimse.tls import ClientTls
 from hayat_fhir.errors import Unavailable
 from hayat_fhir.store.partners import Partner
 
@@ -244,7 +246,7 @@ def test_real_files_go_in_byte_for_byte(door: RunningDoor) -> None:
         if image is None or image[0].uid in expected or image[0].transfer_syntax not in taken:
             continue
         try:
-            sender.send([image[0]], hayat, "PACS", lambda _, status: statuses.append(status))
+            sender.send([image[0]], hayat, Requestor("PACS", ClientTls()), lambda _, status: statuses.append(status))
         except Unavailable:
             refused += 1
             continue

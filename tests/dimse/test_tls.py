@@ -42,14 +42,16 @@ def door(mongodb_url: str, database_name: str, tmp_path: Path, tls: ServerTls) -
         running.rows.database.client.drop_database(database_name)
 
 
-def echo(port: int, authority: Authority, shown: Issued | None, most: ssl.TLSVersion | None = None) -> str:
+def echo(
+    port: int, authority: Authority, shown: Issued | None, most: ssl.TLSVersion | None = None, calling: str = "PACS"
+) -> str:
     """Ask for an association over TLS, and a C-ECHO."""
     context = ssl.create_default_context(cafile=str(authority.certificate))
     if shown is not None:
         context.load_cert_chain(shown.certificate, shown.key)
     if most is not None:
         context.maximum_version = most
-    return plain_echo(port, tls=context)
+    return plain_echo(port, calling=calling, tls=context)
 
 
 def test_echo_over_tls(door: RunningDoor, authority: Authority) -> None:
@@ -189,6 +191,22 @@ def test_a_registered_certificate_is_the_only_one(
     with opened(mongodb_url, database_name, folder, options=DoorOptions("HAYAT", tls), peers=[peer]) as running:
         assert echo(running.port, authority, registered) == "0x0000"
         assert echo(running.port, authority, authority.issue("pacs")) == "rejected"
+        running.rows.database.client.drop_database(database_name)
+
+
+def test_a_port_of_its_own(
+    mongodb_url: str, database_name: str, tmp_path: Path, tls: ServerTls, authority: Authority
+) -> None:
+    """Devices of the house come in clear at the other port; a partner that speaks TLS itself may not."""
+    far = replace(PEER, id="far", ae_title="FAR", tls=True)
+    folder, options = tmp_path / "blobs", DoorOptions("HAYAT", tls)
+    with opened(mongodb_url, database_name, folder, options=options, peers=[PEER, far], two_ports=True) as running:
+        assert plain_echo(running.port) == "0x0000"
+        assert plain_echo(running.port, calling="FAR") == "rejected"
+        assert running.refused == [("FAR", "127.0.0.1")]
+        assert echo(running.tls_port, authority, authority.issue("pacs")) == "0x0000"
+        assert echo(running.tls_port, authority, authority.issue("far"), calling="FAR") == "0x0000"
+        assert echo(running.tls_port, authority, None) == "aborted"
         running.rows.database.client.drop_database(database_name)
 
 
