@@ -170,6 +170,25 @@ def test_partners_are_added_named_and_shut_out(site: Family, tmp_path: Path) -> 
     _refused(site.environment, "token", "--partner", id, "--scope", "system/Encounter.r")
     _ok(site, "partner", "disable", "North Hospital")
     _refused(site.environment, "token", "--partner", "North Hospital")
+    _ok(site, "partner", "enable", "North Hospital")
+    assert _ok(site, "token", "--partner", "North Hospital").count(".") == 2
+
+
+def test_partners_are_changed_and_tried(site: Family, tmp_path: Path) -> None:
+    """What is not said stays; keys are replaced; a door that is not there is told of, and one that is not TLS."""
+    keys = tmp_path / "jwks.json"
+    keys.write_text(json.dumps({"keys": [ECKey.generate_key("P-384", auto_kid=True).as_dict(private=False)]}))
+    port = site.environment["HAYAT_DICOM_PORT"]
+    named = ("--name", "East Hospital", "--jwks-url", "https://east.example/jwks.json")
+    id = _ok(site, "partner", "add", *named, "--ae-title", "EAST", "--host", "127.0.0.1", "--port", "9")
+    assert _ok(site, "partner", "test", id).split()[:2] == ["dicom", "unreachable"]
+    _ok(site, "partner", "change", "East Hospital", "--port", port, "--tls", "--jwks-file", str(keys))
+    [row] = [line.split("\t") for line in _ok(site, "partner", "list").splitlines() if id in line]
+    assert row[1:] == ["East Hospital", "", f"EAST@127.0.0.1:{port} TLS", "active"]
+    assert "does not speak TLS" in _ok(site, "partner", "test", id)
+    _ok(site, "partner", "change", id, "--no-tls")
+    assert "refused" in _ok(site, "partner", "test", id)
+    assert "AE title" in _refused(site.environment, "partner", "change", id, "--ae-title", "seventeen letters")
 
 
 def test_what_is_not_there_is_said_in_one_line(site: Family, tmp_path: Path) -> None:

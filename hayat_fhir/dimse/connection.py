@@ -27,7 +27,7 @@ _SLICE = 500
 class OpenConnection(AssociationSocket):  # type: ignore[misc]
     """A connection that is open before the association is asked for.
 
-    Within ``pdu_seconds`` all bytes of a PDU must come, or be taken by the partner.
+    Within ``pdu_seconds`` all bytes of a PDU must come, or be taken by the partner; else it is closed.
     """
 
     def __init__(
@@ -75,12 +75,14 @@ class OpenConnection(AssociationSocket):  # type: ignore[misc]
             OSError: These are more than may be, or do not come in time.
         """
         if nr_bytes > _LONGEST:
+            self._shutdown_socket()
             raise OSError("the PDU is too long")
         deadline = time.monotonic() + self._pdu_seconds
         while len(self._taken) < nr_bytes and not self._is_over:
             if self._take() or self._is_over:
                 continue
             if time.monotonic() > deadline:
+                self._shutdown_socket()
                 raise TimeoutError("PDU not received in time")
             self._reading.poll(_SLICE)
         taken = self._taken[:nr_bytes]
@@ -101,6 +103,7 @@ class OpenConnection(AssociationSocket):  # type: ignore[misc]
                     if not sent:
                         self._writing.poll(_SLICE)
         except OSError:
+            self._shutdown_socket()
             self.event_queue.put("Evt17")
 
     def _shutdown_socket(self) -> None:

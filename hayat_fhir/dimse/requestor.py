@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -72,20 +73,22 @@ class Requestor:
         ae = _Calling(self._ae_title, partial(OpenConnection, connection=connection, pdu_seconds=self._pdu_seconds))
         ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = 15, 60, 60
         ae.requested_contexts = list(offered)
-        association = ae.associate(
-            partner.host,
-            partner.port,
-            ae_title=partner.ae_title,
-            max_pdu=MAXIMUM_PDU,
-            ext_neg=list(roles) or None,
-            evt_handlers=list(handlers) or None,
-        )
-        if not association.is_established:
-            connection.close()
-            raise Unprocessable(
-                "the association is refused: check the AE titles at both ends"
-                + (", and whether this site's certificate counts there" if partner.tls else "")
+        with ExitStack() as stack:
+            stack.callback(connection.close)
+            association = ae.associate(
+                partner.host,
+                partner.port,
+                ae_title=partner.ae_title,
+                max_pdu=MAXIMUM_PDU,
+                ext_neg=list(roles) or None,
+                evt_handlers=list(handlers) or None,
             )
+            if not association.is_established:
+                raise Unprocessable(
+                    "the association is refused: check the AE titles at both ends"
+                    + (", and whether this site's certificate counts there" if partner.tls else "")
+                )
+            stack.pop_all()
         return association
 
     def _connection(self, partner: Partner, host: str, port: int) -> socket.socket:

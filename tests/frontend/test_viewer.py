@@ -65,7 +65,9 @@ def _correlation(page: Page, image: FileDataset) -> float:
     """How much of what is drawn, without what stands over it, is the image."""
     above = "section[aria-label] > :not([role=application])"
     page.evaluate(f"document.querySelectorAll('{above}').forEach(one => {{ one.style.visibility = 'hidden' }})")
-    drawn = _canvas(page)
+    deadline = time.monotonic() + 30
+    while np.ptp(drawn := _canvas(page)) == 0 and time.monotonic() < deadline:
+        page.wait_for_timeout(100)  # drawn by the page, but not yet put before the screen
     return float(np.corrcoef(drawn.ravel(), _expected(image, drawn.shape[0]).ravel())[0, 1])
 
 
