@@ -96,30 +96,25 @@ class Requestor:
             connection = socket.create_connection((host, port), _CONNECTION_SECONDS)
         except OSError as error:
             raise Unavailable("nothing takes a connection at this host and port") from error
-        if not partner.tls:
-            return connection
-        try:
-            return self._secured(connection, partner, host)
-        except BaseException:
-            connection.close()
-            raise
+        return self._secured(connection, partner, host) if partner.tls else connection
 
     def _secured(self, connection: socket.socket, partner: Partner, host: str) -> ssl.SSLSocket:
         """The connection over TLS, with who the partner is: by its registered certificate, or by the host's name."""
-        context = self._tls.context(names_host=partner.certificate is None)
-        secured = context.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
-        try:
-            shake_hands(secured, _HANDSHAKE_SECONDS)
-        except ssl.SSLCertVerificationError as error:
-            secured.close()
-            raise Unprocessable(f"the certificate of this port does not count: {error.verify_message}") from error
-        except OSError as error:
-            secured.close()
-            raise Unprocessable("this port does not speak TLS as it is asked for (BCP 195)") from error
-        shown = peer_certificate(secured)
-        if partner.certificate is not None and (shown is None or shown.sha256 != partner.certificate):
-            secured.close()
-            raise Unprocessable("the certificate of this port is not the one that the partner is registered with")
+        with ExitStack() as stack:
+            stack.callback(connection.close)
+            context = self._tls.context(names_host=partner.certificate is None)
+            secured = context.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
+            stack.callback(secured.close)
+            try:
+                shake_hands(secured, _HANDSHAKE_SECONDS)
+            except ssl.SSLCertVerificationError as error:
+                raise Unprocessable(f"the certificate of this port does not count: {error.verify_message}") from error
+            except OSError as error:
+                raise Unprocessable("this port does not speak TLS as it is asked for (BCP 195)") from error
+            shown = peer_certificate(secured)
+            if partner.certificate is not None and (shown is None or shown.sha256 != partner.certificate):
+                raise Unprocessable("the certificate of this port is not the one that the partner is registered with")
+            stack.pop_all()
         return secured
 
 
