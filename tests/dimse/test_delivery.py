@@ -117,7 +117,7 @@ async def test_another_site_commits(gateway: Gateway, mongodb_url: str, database
 async def test_another_site_commits_over_tls(
     mongodb_url: str, database_name: str, tmp_path: Path, image: Maker
 ) -> None:
-    """Two sites whose ports speak TLS only; the second one's report comes over an association of its own."""
+    """Two sites whose ports speak TLS only: images and report come, and nothing is taken in clear."""
     authority = Authority(tmp_path, "authority")
     async with (
         opened_gateway(mongodb_url, database_name, tmp_path / "site", authority) as gateway,
