@@ -63,7 +63,7 @@ class Requestor:
         ``roles``: what this side asks to be beside SCU (PS3.7 D.3.3.4); ``handlers``: of pynetdicom's events.
 
         Raises:
-            Unavailable: Nothing takes a connection there, or answers in time.
+            Unavailable: Nothing takes a connection there.
             Unprocessable: There is no such port, it fails at TLS, or refuses the association.
         """
         if partner.ae_title is None or partner.host is None or partner.port is None or partner.disabled:

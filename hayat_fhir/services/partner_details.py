@@ -62,6 +62,15 @@ class PartnerDetails:
                 raise InvalidRequest("a DICOM peer needs AE title, host and port", code="required")
 
 
+def _is_name(host: str) -> bool:
+    """Whether it can be looked up at all: no part of it is empty or longer than a name's may be."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
+
+
 def _addressable(host: str) -> bool:
     """Whether somebody else's door can be there: not where a machine keeps what is its own, or at everybody's."""
     if not host or any(c.isspace() or c in "/@?#" for c in host):
@@ -69,5 +78,5 @@ def _addressable(host: str) -> bool:
     try:
         address = ip_address(host)
     except ValueError:
-        return True
+        return _is_name(host)
     return not (address.is_link_local or address.is_multicast or address.is_unspecified)

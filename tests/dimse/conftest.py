@@ -29,6 +29,8 @@ from hayat_fhir.store.database import connect_sync
 from hayat_fhir.store.incoming_instances import IncomingInstances
 from hayat_fhir.store.partners import Partner
 
+from .authority import Authority
+
 PEER = Partner(
     id="pacs",
     name="PACS",
@@ -108,6 +110,12 @@ def door(mongodb_url: str, database_name: str, tmp_path: Path) -> Iterator[Runni
     with opened(mongodb_url, database_name, tmp_path) as running:
         yield running
         running.rows.database.client.drop_database(database_name)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """The authority that both sides trust."""
+    return Authority(tmp_path, "authority")
 
 
 @pytest.fixture

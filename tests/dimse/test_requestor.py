@@ -37,12 +37,6 @@ CT = Path(str(get_testdata_file("CT_small.dcm")))
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    """The authority that both sides trust."""
-    return Authority(tmp_path, "authority")
-
-
-@pytest.fixture
 def requestor(authority: Authority) -> Requestor:
     """This site, with a certificate of its own."""
     own = authority.issue("hayat")

@@ -22,12 +22,6 @@ from .echo import echo as plain_echo
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    """The authority that the door trusts."""
-    return Authority(tmp_path, "authority")
-
-
-@pytest.fixture
 def tls(authority: Authority) -> ServerTls:
     """The door's TLS: its own certificate, and clients' certificates required, of which none is revoked."""
     own = authority.issue("door")

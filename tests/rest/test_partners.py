@@ -86,6 +86,8 @@ async def test_what_will_not_do_is_refused(staff: httpx.AsyncClient, unique: str
         ({"name": "A", "fhir_url": "file:///etc/passwd"}, 400),
         ({"name": "A", "ae_title": "A", "host": "169.254.169.254", "port": 80}, 400),
         ({"name": "A", "ae_title": "A", "host": "224.0.0.1", "port": 80}, 400),
+        ({"name": "A", "ae_title": "A", "host": "a..example", "port": 104}, 400),
+        ({"name": "A", "ae_title": "A", "host": f"{'a' * 64}.example", "port": 104}, 400),
         ({"name": "A", "ae_title": "A", "host": "a.example", "port": 65536}, 400),
         ({"name": "A", "ae_title": "A", "host": "a.example"}, 400),
         ({"name": "A", "ae_title": "seventeen letters", "host": "a.example", "port": 104}, 400),
