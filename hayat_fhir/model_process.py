@@ -135,7 +135,11 @@ class ModelProcesses:
                     sys.executable, "-m", "hayat_fhir.model_process", stdin=PIPE, stdout=PIPE, start_new_session=True
                 )
                 child = _Child(process)
-                await child.ask(warm)
+                try:
+                    await child.ask(warm)
+                finally:
+                    if not child.alive:  # nobody else knows it: whoever closes would leave it behind
+                        await process.wait()
                 self._children.append(child)
         except (OSError, asyncio.IncompleteReadError):
             _LOG.warning("a process for models cannot be started")

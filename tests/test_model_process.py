@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -25,8 +26,12 @@ def _observation(number: int) -> dict[str, Any]:
 
 
 def _children() -> list[psutil.Process]:
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "hayat_fhir.model_process" in child.cmdline()]
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # another test's, that ends at this moment
+            if "hayat_fhir.model_process" in child.cmdline():
+                found.append(child)
+    return found
 
 
 async def _until(condition: Callable[[], bool]) -> None:
@@ -96,6 +101,17 @@ async def test_idle_processes_end() -> None:
     await _until(lambda: not _children())
     await _ready(processes)
     await processes.close()
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_closed_while_they_start(number: int) -> None:
+    """One that is still being started when they are closed has ended when they are."""
+    processes = ModelProcesses(number)
+    assert not processes.ready(["Observation"] * FEWEST)
+    await _until(lambda: bool(_children()))
+    started = [child.pid for child in _children()]
+    await processes.close()
+    assert not any(psutil.pid_exists(pid) for pid in started)
 
 
 def test_ends_with_the_server() -> None:

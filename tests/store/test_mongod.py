@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -46,9 +47,10 @@ def _kill(mongod: EmbeddedMongod) -> None:
 
 def _wait_until_gone(pid: int, seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline, "still running"
-        time.sleep(0.02)
+    with suppress(psutil.NoSuchProcess):
+        while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline, "still running"
+            time.sleep(0.02)
 
 
 def test_data_and_url_survive_stop_and_kill(mongod: EmbeddedMongod) -> None:
