@@ -7,33 +7,26 @@ from __future__ import annotations
 
 import re
 import struct
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from mmap import mmap
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from pydicom import config, dcmread
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
-from pydicom.dataset import Dataset
 from pydicom.uid import PYDICOM_IMPLEMENTATION_UID
 
-from hayat_fhir.dicom.character_sets import LATIN_1, declare
+from hayat_fhir.dicom.character_sets import LATIN_1
 from hayat_fhir.dicom.plain_header import plain_elements, wanted
+from hayat_fhir.dicom.unusual_header import read_unusual
 from hayat_fhir.errors import InvalidRequest
-
-# pydicom would warn of values that break their VR's rules; what matters of them is checked here, and data from
-# other hospitals is kept as it is.
-config.settings.reading_validation_mode = config.IGNORE
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+", re.ASCII | re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+", re.ASCII | re.IGNORECASE)
 _LONGEST_UID = 64
-_LONGEST_ELEMENT = 16 * 1024
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _PREAMBLE = b"\0" * 128 + b"DICM"
 _KEYWORDS = [
@@ -172,7 +165,9 @@ def read_file_header(file: BinaryIO | mmap, transfer_syntax: str, character_set:
         plain = read_plain_header(file, transfer_syntax, is_whole=True)
         if plain is not None:
             return plain
-    return _checked(transfer_syntax, *_thorough(file, transfer_syntax, character_set))
+    implicit, big = transfer_syntax == _IMPLICIT, transfer_syntax == _BIG_ENDIAN
+    once, attributes = read_unusual(file, _KEYWORDS, _ONCE, (implicit, not big), character_set)
+    return _checked(transfer_syntax, once, attributes)
 
 
 def read_plain_header(file: bytearray | mmap, transfer_syntax: str, *, is_whole: bool) -> Header | None:
@@ -188,27 +183,17 @@ def read_plain_header(file: bytearray | mmap, transfer_syntax: str, *, is_whole:
     attributes = plain_elements(file, start, is_implicit=implicit, tags=_WANTED, is_whole=is_whole)
     if attributes is None or any(len(attributes.get(_TAG[one], {}).get("Value", [])) > 1 for one in _ONCE):
         return None
-    uids = {keyword: _only(attributes, keyword) for keyword in _IDENTIFYING}
-    patient_id, issuer = _only(attributes, "PatientID"), _only(attributes, "IssuerOfPatientID")
-    return _checked(transfer_syntax, uids, patient_id, issuer, attributes)
+    return _checked(transfer_syntax, {keyword: _only(attributes, keyword) for keyword in _ONCE}, attributes)
 
 
-def _checked(
-    transfer_syntax: str, uids: dict[str, str], patient_id: str, issuer: str, attributes: dict[str, Any]
-) -> Header:
-    for keyword, uid in uids.items():
+def _checked(transfer_syntax: str, once: dict[str, str], attributes: dict[str, Any]) -> Header:
+    uids = [once[keyword].rstrip("\0 ") for keyword in _IDENTIFYING]
+    for keyword, uid in zip(_IDENTIFYING, uids, strict=True):
         if not is_uid(uid):
             raise InvalidRequest("a UID is missing or malformed", code="value", expression=[keyword])
-    return Header(
-        uids["StudyInstanceUID"],
-        uids["SeriesInstanceUID"],
-        uids["SOPInstanceUID"],
-        uids["SOPClassUID"],
-        transfer_syntax,
-        patient_id,
-        issuer,
-        attributes,
-    )
+    study, series, instance, sop_class = uids
+    patient_id, issuer = once["PatientID"], once["IssuerOfPatientID"]
+    return Header(study, series, instance, sop_class, transfer_syntax, patient_id, issuer, attributes)
 
 
 def file_header(sop_class: str, instance: str, transfer_syntax: str, source: str) -> bytes:
@@ -249,40 +234,3 @@ def _meta(number: int, vr: bytes, value: str) -> bytes:
 def _only(attributes: dict[str, Any], keyword: str) -> str:
     """The value of an element that has one at most."""
     return str(attributes.get(_TAG[keyword], {}).get("Value", [""])[0]).strip()
-
-
-def _thorough(
-    file: BinaryIO | mmap, transfer_syntax: str, character_set: str
-) -> tuple[dict[str, str], str, str, dict[str, Any]]:
-    """What pydicom finds: the identifying UIDs, patient number, its issuer, and the DICOM JSON."""
-    dataset = _read(file)
-    if dataset.original_encoding != (transfer_syntax == _IMPLICIT, transfer_syntax != _BIG_ENDIAN):
-        raise InvalidRequest("the data set is not in the transfer syntax that was agreed on", code="structure")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            declare(dataset, character_set)
-            uids = {keyword: str(dataset.get(keyword, "")).rstrip("\0 ") for keyword in _IDENTIFYING}
-            patient_id = str(dataset.get("PatientID", "") or "").strip()
-            issuer = str(dataset.get("IssuerOfPatientID", "") or "").strip()
-        return uids, patient_id, issuer, _attributes(dataset)
-    except Exception as error:  # pydicom raises whatever a stranger's bytes make it
-        raise InvalidRequest("the data set's attributes cannot be read", code="structure") from error
-
-
-def _read(file: BinaryIO | mmap) -> Dataset:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return dcmread(cast("BinaryIO", file), stop_before_pixels=True, specific_tags=list(_KEYWORDS))
-    except Exception as error:  # pydicom raises whatever a stranger's bytes make it
-        raise InvalidRequest("the data set cannot be read", code="structure") from error
-
-
-def _attributes(dataset: Dataset) -> dict[str, Any]:
-    """The DICOM JSON model of a data set, of what is asked for."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dataset.decode()
-        found: dict[str, Any] = dataset.to_json_dict(suppress_invalid_tags=True)
-    return {tag: element for tag, element in found.items() if len(str(element)) <= _LONGEST_ELEMENT}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from bson.raw_bson import RawBSONDocument
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.database import Database as SyncDatabase
 from pymongo.errors import OperationFailure
@@ -13,7 +14,7 @@ from hayat_fhir.store.blob_reconciliation import Named
 from hayat_fhir.store.faults import answered
 from hayat_fhir.store.group_commit import Committing, GroupCommit
 from hayat_fhir.store.identities import Identities
-from hayat_fhir.store.insertion import Insertion
+from hayat_fhir.store.insertion import Insertion, encoded
 from hayat_fhir.store.instances import Instance, instance_row, quarantine_row
 
 _INDEXES = [
@@ -72,13 +73,16 @@ class IncomingInstances:
             row = self._rows.find_one({"_id": uid}, _NAMED)
         return None if row is None else _named(row)
 
-    def add(self, instance: Instance) -> Committing[dict[str, Any], bool]:
+    def add(self, instance: Instance) -> Committing[RawBSONDocument, bool]:
         """Begin to make the row durable; the result is False where there is one with this UID already.
 
         That may be this one. What several threads add at the same time becomes durable together. The result, which
         must be asked for, raises Unavailable where MongoDB does not answer.
+
+        Raises:
+            InvalidRequest: It cannot be stored.
         """
-        return self._adding.submit(instance_row(instance))
+        return self._adding.submit(encoded(instance_row(instance), self._rows))
 
     def quarantine(self, instance: Instance, reason: str, differs: Sequence[str] = ()) -> bool:
         """Keep an image that contradicts what is stored; False where the same bytes are there for this reason.

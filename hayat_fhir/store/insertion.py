@@ -5,6 +5,8 @@ them. That also halves what a command costs: it takes no session and no cluster 
 no use for. Where anything fails, the driver does the whole of it in its usual way: a row that is there by then was
 perhaps put there by the first attempt.
 
+A row is encoded by the thread that brings it: one that cannot be stored fails there, not the group it would be in.
+
 https://www.mongodb.com/docs/manual/reference/command/insert/, /reference/mongodb-wire-protocol/ (OP_MSG)
 """
 
@@ -14,9 +16,11 @@ import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
+import bson
 from bson.codec_options import DEFAULT_CODEC_OPTIONS
+from bson.raw_bson import RawBSONDocument
 from pymongo.collection import Collection as ThreadedCollection
-from pymongo.errors import AutoReconnect, PyMongoError
+from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.message import _op_msg
 from pymongo.server_selectors import writable_server_selector
 from pymongo.synchronous.pool import Connection
@@ -29,7 +33,17 @@ from hayat_fhir.store.group_commit import Committing
 _INSERT = "insert"
 _DUPLICATE = 11000
 
-Rows = Sequence[Committing[Document, bool]]
+Rows = Sequence[Committing[RawBSONDocument, bool]]
+
+
+def encoded(row: Document, collection: ThreadedCollection[Document]) -> RawBSONDocument:
+    """The row as it will be stored in this collection; ``_id`` is its own.
+
+    Raises:
+        InvalidRequest: It cannot be stored.
+    """
+    with answered():
+        return RawBSONDocument(bson.encode(row, codec_options=collection.codec_options))
 
 
 class Insertion:
@@ -69,11 +83,11 @@ class Insertion:
 
         Raises:
             Unavailable: MongoDB does not answer, or cannot make them durable.
-            Refusal: A row cannot be stored.
         """
         reply = self._reply() or self._answer()
         faults = reply.get("writeErrors", ())
-        if "writeConcernError" in reply or any(fault["code"] != _DUPLICATE for fault in faults):
+        is_lost = reply.get("writeConcernError") or reply.get("writeConcernErrors")
+        if is_lost or any(fault["code"] != _DUPLICATE for fault in faults):
             raise Unavailable("the database cannot make this durable")
         there = {fault["index"] for fault in faults}
         return [index not in there for index in range(len(self._rows))]
@@ -108,9 +122,13 @@ class Insertion:
             self._borrowed.__exit__(type(error) if error else None, error, None)
 
     def _answer(self) -> Document:
-        """The answer to the same command, sent by the driver; once more where the connection breaks."""
+        """What comes of the same rows where the driver inserts them: again, in parts where they are too many for one.
+
+        The keys are those of a command's answer, or of ``BulkWriteError.details``.
+        """
         with answered():
             try:
-                return self._database.command(self._command())
-            except AutoReconnect:
-                return self._database.command(self._command())
+                self._collection.insert_many([row.item for row in self._rows], ordered=False)
+            except BulkWriteError as error:
+                return dict(error.details)
+        return {}

@@ -88,6 +88,33 @@ def test_rubbish_is_refused(data: bytes) -> None:
         read_header(data, EXPLICIT)
 
 
+@pytest.mark.parametrize("number", [b"99999999999999999999", b"-9e99 ", b"inf ", b"1e400 ", b"9" * 5000, b"abc ", b"1\\x "])
+def test_a_number_that_is_none_is_left_out(number: bytes) -> None:
+    """What no number can be told of, or none that a database holds, says nothing; the rest of the header does."""
+    plain = encoded(InstanceNumber="7", PatientID="P")
+    at = plain.index(b"\x20\x00\x13\x00IS")
+    data = plain[: at + 6] + struct.pack("<H", len(number)) + number + plain[at + 10 :]
+    header = read_header(data, EXPLICIT)
+    assert (header.instance, header.patient_id) == ("1.2.3.4", "P")
+    assert "00200013" not in header.attributes
+    assert read_header(plain, EXPLICIT).attributes["00200013"]["Value"] == [7]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(("vr", "value"), [("UV", 2**64 - 1), ("IS", b"inf ")])
+def test_a_sequence_that_cannot_be_kept_is_left_out(vr: str, value: object) -> None:
+    """Wherever in it that is."""
+    item = Dataset()
+    item.CodeValue = "A"
+    item.add_new(0x00091001, vr, 1 if vr == "IS" else value)
+    data = encoded(ProcedureCodeSequence=[item], PatientID="P")
+    if vr == "IS":
+        data = data.replace(b"IS\x02\x001 ", b"IS\x02\x00\xff\xff")
+    header = read_header(data, EXPLICIT)
+    assert header.patient_id == "P"
+    assert "00081032" not in header.attributes
+
+
 def test_deflated_is_refused() -> None:
     """A deflated data set may be a bomb: it is not taken from the network."""
     with pytest.raises(InvalidRequest):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -130,6 +131,36 @@ def test_eight_associations_push_the_same_study_twice(
         while sum(images for _, images in door.transferred) != len(statuses):
             assert time.monotonic() < deadline
             time.sleep(0.05)
+        door.rows.database.client.drop_database(database_name)
+
+
+def test_an_odd_number_harms_no_image(mongodb_url: str, database_name: str, tmp_path: Path, image: Maker) -> None:
+    """One whose Instance Number no database holds is taken, and so are those that become durable together with it."""
+    odd = struct.pack("<HH2sH", 0x0020, 0x0013, b"IS", 20) + b"9" * 20
+    statuses: list[int | None] = []
+    begin = threading.Barrier(8)
+
+    def push(port: int, *, is_odd: bool) -> None:
+        images = [image() for _ in range(10)]
+        with raw.associated(port) as peer:
+            begin.wait(30)
+            for one in images:
+                plain = _data_set(one)
+                at = plain.index(b"\x20\x00\x13\x00IS")
+                end = at + 8 + int.from_bytes(plain[at + 6 : at + 8], "little")
+                data_set = plain[:at] + odd + plain[end:] if is_odd else plain
+                peer.send(raw.store(raw.CT, str(one.SOPInstanceUID), data_set))
+                statuses.append(peer.status())
+
+    with opened(mongodb_url, database_name, tmp_path) as door:
+        threads = [threading.Thread(target=push, args=(door.port,), kwargs={"is_odd": n % 2 == 0}) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert statuses == [0x0000] * 80
+        assert door.rows.count_documents({"attributes.00200013": {"$exists": False}}) == 40
+        assert len(door.files()) == 80
         door.rows.database.client.drop_database(database_name)
 
 

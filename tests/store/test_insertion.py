@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from bson.raw_bson import RawBSONDocument
 
 from hayat_fhir.errors import InvalidRequest, Unavailable
 from hayat_fhir.store.database import ThreadedDatabase, connect_sync
 from hayat_fhir.store.group_commit import Committing, GroupCommit
-from hayat_fhir.store.insertion import Insertion
+from hayat_fhir.store.insertion import Insertion, encoded
 from tests.database_relay import Relay, through
 
 
@@ -40,10 +41,10 @@ def database(mongodb_url: str, database_name: str, relay: Relay) -> Iterator[Thr
         made.client.drop_database(database_name)
 
 
-def group(insertion: Insertion, *rows: dict[str, Any]) -> list[Committing[dict[str, Any], bool]]:
+def group(insertion: Insertion, *rows: dict[str, Any]) -> list[Committing[RawBSONDocument, bool]]:
     """These rows as a group."""
     committing = GroupCommit(insertion)
-    return [Committing(committing, row) for row in rows]
+    return [Committing(committing, encoded(row, insertion._collection)) for row in rows]
 
 
 def test_a_group_is_sent_at_once(database: ThreadedDatabase) -> None:
@@ -106,10 +107,17 @@ def test_a_database_out_of_reach(database: ThreadedDatabase, relay: Relay) -> No
 
 @pytest.mark.parametrize("value", [2**80, "\ud800", object()])
 def test_a_row_that_cannot_be_stored(database: ThreadedDatabase, value: object) -> None:
-    """It is refused at the end, and the next group is stored."""
-    insertion = Insertion(database["rows"])
-    insertion.begin(group(insertion, {"_id": "new", "value": value}))
+    """It is refused before it is in any group."""
     with pytest.raises(InvalidRequest):
-        insertion.end()
-    insertion.begin(group(insertion, {"_id": "newer"}))
-    assert list(insertion.end()) == [True]
+        encoded({"_id": "new", "value": value}, database["rows"])
+
+
+def test_more_than_one_message_holds(database: ThreadedDatabase) -> None:
+    """Rows of more than MongoDB takes at once (48 MB) are stored in parts, and of each it is told whether it is new."""
+    insertion = Insertion(database["rows"])
+    rows = [{"_id": number, "value": "x" * 15_000_000} for number in range(4)]
+    insertion.begin(group(insertion, *rows[:2]))
+    assert list(insertion.end()) == [True, True]
+    insertion.begin(group(insertion, *rows))
+    assert list(insertion.end()) == [False, False, True, True]
+    assert database["rows"].count_documents({}) == 5
