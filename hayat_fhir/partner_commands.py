@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from hayat_fhir.site_commands import with_site
-from hayat_fhir.terminal import certificate_digest, json_object, print_rows
+from hayat_fhir.terminal import digest_of_certificate, json_object, print_rows
 
 if TYPE_CHECKING:
     from hayat_fhir.app import Site
@@ -58,7 +58,7 @@ def partner_add(
         port=port,
         scopes=tuple(scope) if scope else ("system/*.cruds",),
         patient_id_system=patient_id_system,
-        certificate=certificate_digest(certificate),
+        certificate=digest_of_certificate(certificate),
         tls=tls,
     )
 
@@ -88,7 +88,7 @@ def partner_change(
         "ae_title": ae_title,
         "host": host,
         "port": port,
-        "certificate": certificate_digest(certificate),
+        "certificate": digest_of_certificate(certificate),
         "tls": tls,
     }
     changes = {name: value for name, value in said.items() if value is not None}

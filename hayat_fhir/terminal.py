@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import ssl
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
 from typing import NoReturn
 
 import typer
 
-from hayat_fhir.errors import ConfigurationError, HayatError, Refusal
+from hayat_fhir.errors import ConfigurationError, HayatError, InvalidRequest, Refusal
+from hayat_fhir.security.certificates import certificate_digest
 
 _FAILED = 1
 _MISCONFIGURED = 2
@@ -85,13 +84,13 @@ def counting(title: str, total: int) -> Iterator[Callable[[str, int], None]]:
         yield lambda doing, amount: progress.update(task, description=f"{title}: {doing}", advance=amount)
 
 
-def certificate_digest(path: Path | None) -> str | None:
-    """The SHA-256, in hexadecimal digits, of the certificate in a PEM file."""
+def digest_of_certificate(path: Path | None) -> str | None:
+    """The SHA-256, in hexadecimal digits, of the first certificate in a PEM file."""
     if path is None:
         return None
     try:
-        return sha256(ssl.PEM_cert_to_DER_cert(path.read_text(encoding="ascii").strip() + "\n")).hexdigest()
-    except ValueError:
+        return certificate_digest(path.read_text(encoding="ascii"))
+    except (InvalidRequest, UnicodeDecodeError):
         fail(f"{path}: not a certificate in PEM", _MISCONFIGURED)
 
 

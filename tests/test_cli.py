@@ -203,6 +203,8 @@ def test_what_is_not_there_is_said_in_one_line(site: Family, tmp_path: Path) -> 
     (tmp_path / "bad.json").write_text("[")
     bad = str(tmp_path / "bad.json")
     assert "not JSON" in _refused(site.environment, "partner", "add", "--name", "X", "--jwks-file", bad)
+    changed = ("partner", "change", "PACS", "--certificate", bad)
+    assert "not a certificate" in _refused(site.environment, *changed, status=2)
     assert "either" in _refused(site.environment, "token", status=2)
 
 

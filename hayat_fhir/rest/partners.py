@@ -1,6 +1,7 @@
 """``/fhir/Organization/$partners`` and what belongs to it: partner hospitals, for the staff.
 
-Each partner is a Parameters resource: what is registered beside its Organization and Endpoint, keys by name only.
+Each partner is a Parameters resource: what is registered beside its Organization and Endpoint, keys by name only, and
+the certificate of its DICOM port by its SHA-256; that can be given in PEM as well.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from hayat_fhir.fhir.json import parse
 from hayat_fhir.rest.messages import Answer, Pairs, Request
 from hayat_fhir.rest.operations import operation_parameters
 from hayat_fhir.rest.routes import Action, Route
+from hayat_fhir.security.certificates import certificate_digest
 from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.services.partnership import Partnership, Tried
 from hayat_fhir.store.partners import Partner
@@ -27,6 +29,7 @@ _FIELDS = {
     "host": "host",
     "port": "port",
     "tls": "tls",
+    "certificate": "certificate",
     "patient-id-system": "patient_id_system",
 }
 """Parameters to fields of PartnerDetails."""
@@ -34,6 +37,7 @@ _FIXED = frozenset({"name", "client-id"})
 """What is said once, when the partner is registered."""
 _KEYS = {"jwks", "jwks-url", "revoke-keys"}
 _LONGEST = 2048
+_LONGEST_CERTIFICATE = 64 * 1024
 _JWKS_BYTES = 64 * 1024
 _MOST_PORTS = 65535
 
@@ -102,6 +106,7 @@ def shown(partner: Partner) -> dict[str, Any]:
         ("host", "valueString", partner.host),
         ("port", "valueInteger", partner.port),
         ("tls", "valueBoolean", partner.tls if partner.ae_title else None),
+        ("certificate", "valueString", partner.certificate),
         ("patient-id-system", "valueUri", partner.patient_id_system),
         *(("scope", "valueString", scope) for scope in partner.scopes),
         *(("key", "valueString", name) for name in _key_names(partner)),
@@ -141,6 +146,8 @@ def _value(name: str, value: str) -> Any:  # noqa: ANN401 - as the field is
             return parse(value.encode(), limit=_JWKS_BYTES)
         except Refusal as refusal:
             raise InvalidRequest("jwks is not JSON", code="structure", expression=["jwks"]) from refusal
+    if name == "certificate" and len(value) <= _LONGEST_CERTIFICATE:
+        return certificate_digest(value)
     if len(value) > _LONGEST:
         raise InvalidRequest(f"a detail has at most {_LONGEST} characters", code="too-long", expression=[name])
     if name == "port":

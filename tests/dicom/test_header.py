@@ -88,7 +88,7 @@ def test_rubbish_is_refused(data: bytes) -> None:
         read_header(data, EXPLICIT)
 
 
-@pytest.mark.parametrize("number", [b"99999999999999999999", b"-9e99 ", b"inf ", b"1e400 ", b"9" * 5000, b"abc ", b"1\\x "])
+@pytest.mark.parametrize("number", [b"9" * 20, b"9" * 5000, b"-9e99 ", b"inf ", b"1e400 ", b"abc ", b"1\\x "])
 def test_a_number_that_is_none_is_left_out(number: bytes) -> None:
     """What no number can be told of, or none that a database holds, says nothing; the rest of the header does."""
     plain = encoded(InstanceNumber="7", PatientID="P")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from joserfc.jwk import ECKey
 from playwright.sync_api import expect
+
+from tests.dimse.authority import Authority
 
 from .conftest import Hospital, Open
 
@@ -15,7 +18,7 @@ def _jwks() -> str:
     return json.dumps({"keys": [{**key.as_dict(private=False), "use": "sig", "alg": "ES384"}]})
 
 
-def test_staff_register_a_partner_and_test_its_doors(open_page: Open, hospital: Hospital) -> None:
+def test_staff_register_a_partner_and_test_its_doors(open_page: Open, hospital: Hospital, tmp_path: Path) -> None:
     """This site's own doors stand for a partner's; its keys are replaced and revoked, and it is shut out."""
     page = open_page("/app/partners", hospital.staff)
     page.get_by_role("button", name="Register partner").click()
@@ -40,6 +43,20 @@ def test_staff_register_a_partner_and_test_its_doors(open_page: Open, hospital: 
     expect(card.get_by_text(f"NOOR @ 127.0.0.1:{hospital.dicom_port} (TLS)")).to_be_visible()
     card.get_by_role("button", name="Test connection").click()
     expect(card.get_by_text("it answers, but refuses. (this port does not speak TLS")).to_be_visible()
+    card.get_by_role("button", name="Edit").click()
+    issued = Authority(tmp_path, "authority").issue("harbour")
+    dialog.get_by_label("DICOM certificate").fill("no certificate")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("no certificate in PEM")
+    dialog.get_by_label("DICOM certificate").fill(issued.certificate.read_text())
+    dialog.get_by_role("button", name="Save").click()
+    expect(card.get_by_text(f"SHA-256 {issued.sha256}")).to_be_visible()
+    card.get_by_role("button", name="Edit").click()
+    expect(dialog.get_by_label("DICOM certificate")).to_have_value(issued.sha256)
+    dialog.get_by_label("Encryption").select_option("false")
+    dialog.get_by_label("DICOM certificate").fill("")
+    dialog.get_by_role("button", name="Save").click()
+    expect(card.get_by_text("SHA-256")).to_have_count(0)
     before = card.get_by_text("(EC)").inner_text()
     card.get_by_role("button", name="Public keys").click()
     dialog.get_by_label("From now on").select_option("jwks")

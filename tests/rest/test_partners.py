@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+from pathlib import Path
 from typing import Any
 
 import httpx
 from joserfc.jwk import ECKey
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
+
+from tests.dimse.authority import Authority
 
 from .conftest import PatientClient, RunningSite
 
@@ -92,12 +95,29 @@ async def test_what_will_not_do_is_refused(staff: httpx.AsyncClient, unique: str
         ({"name": "A", "ae_title": "A", "host": "a.example"}, 400),
         ({"name": "A", "ae_title": "seventeen letters", "host": "a.example", "port": 104}, 400),
         ({"name": "A", "ae_title": "A", "host": "a.example", "port": 104, "tls": "perhaps"}, 400),
+        ({"name": "A", "certificate": "no PEM"}, 400),
+        ({"name": "A", "certificate": "ab" * 31}, 400),
+        ({"name": "A", "certificate": "a" * 70_000}, 400),
         ({"name": "A", "colour": "blue"}, 400),
         ({"fhir_url": "https://a.example/fhir"}, 400),
     ]
     for values, status in cases:
         answer = await staff.post("/Organization/$partners", json=_body(**values))
         assert answer.status_code == status, (values, answer.text)
+
+
+async def test_a_certificate_is_known_by_its_digest(staff: httpx.AsyncClient, unique: str, tmp_path: Path) -> None:
+    """It is given in PEM, with what stands around it and after it, or as its SHA-256; an empty one takes it away."""
+    authority = Authority(tmp_path, "authority")
+    issued = authority.issue("north")
+    chain = f"Subject: CN=north\n{issued.certificate.read_text()}\r\n{authority.certificate.read_text()}"
+    id = await _registered(staff, name=f"Certain {unique}", certificate=chain)
+    colons = ":".join(issued.sha256[at : at + 2].upper() for at in range(0, 64, 2))
+    for given in (chain, issued.sha256, colons, f"sha256 Fingerprint={colons}\n"):
+        values = _values((await staff.post(f"/Organization/{id}/$partner", json=_body(certificate=given))).json())
+        assert values["certificate"] == issued.sha256
+    values = _values((await staff.post(f"/Organization/{id}/$partner", json=_body(certificate=""))).json())
+    assert "certificate" not in values
 
 
 async def test_keys_are_replaced_and_revoked(

@@ -465,6 +465,8 @@ const ar: Record<string, string> = {
   "partners.encryptionHint": "عبر TLS يجب أن تكون شهادته لهذا المضيف؛ وعندئذ لا يُخاطَب أبدًا دون تشفير.",
   "partners.clear": "بلا تشفير: داخل شبكة محمية فقط",
   "partners.tls": "TLS",
+  "partners.certificate": "شهادة DICOM",
+  "partners.certificateHint": "اختيارية، بصيغة PEM أو قيمة SHA-256 لها. وعندئذ لا يُعتدّ إلا بمنفذ يُظهر هذه الشهادة بعينها، ولا تصل صوره إلا عبر TLS بها.",
   "partners.keys": "المفاتيح العامة",
   "partners.noKeys": "لا شيء: لا يمكنه تسجيل الدخول",
   "partners.keysOf": "المفاتيح العامة لدى {{name}}",

@@ -449,6 +449,8 @@ export const en: Record<string, string> = {
   "partners.encryptionHint": "Over TLS its certificate must be for this host; it is never spoken to in clear then.",
   "partners.clear": "None: only within a protected network",
   "partners.tls": "TLS",
+  "partners.certificate": "DICOM certificate",
+  "partners.certificateHint": "Optional, in PEM or its SHA-256. Only a port that shows this very certificate counts then, and images from there come over TLS with it.",
   "partners.keys": "Public keys",
   "partners.noKeys": "None: it cannot sign in",
   "partners.keysOf": "Public keys of {{name}}",

@@ -453,6 +453,8 @@ const fr: Record<string, string> = {
   "partners.encryptionHint": "Avec TLS, son certificat doit être celui de cet hôte ; on ne lui parle alors jamais en clair.",
   "partners.clear": "Aucun : seulement dans un réseau protégé",
   "partners.tls": "TLS",
+  "partners.certificate": "Certificat DICOM",
+  "partners.certificateHint": "Facultatif, en PEM ou son SHA-256. Seul compte alors un port qui présente exactement ce certificat, et ses images arrivent par TLS avec lui.",
   "partners.keys": "Clés publiques",
   "partners.noKeys": "Aucune : il ne peut pas se connecter",
   "partners.keysOf": "Clés publiques de {{name}}",

@@ -20,6 +20,7 @@ interface Partner {
   host: string;
   port: string;
   tls: boolean;
+  certificate: string;
   disabled: boolean;
 }
 
@@ -37,6 +38,7 @@ function partnerOf(resource: Parameters): Partner {
     host: valueOf(all, "host"),
     port: valueOf(all, "port"),
     tls: valueOf(all, "tls") === "true",
+    certificate: valueOf(all, "certificate"),
     disabled: valueOf(all, "disabled") === "true",
   };
 }
@@ -90,6 +92,7 @@ function Card({ partner, start }: { partner: Partner; start: (what: "edit" | "ke
   const facts: [string, string][] = [
     ["partners.fhir", partner.fhirUrl],
     ["partners.dicom", partner.aeTitle && `${partner.aeTitle} @ ${partner.host}:${partner.port}${partner.tls ? " (TLS)" : ""}`],
+    ...(partner.certificate ? [["partners.certificate", `SHA-256 ${partner.certificate}`] satisfies [string, string]] : []),
     ["partners.keys", partner.jwksUrl || partner.keys.join(", ") || t("partners.noKeys")],
   ];
   return (
@@ -219,6 +222,16 @@ function DetailsDialog({ doing, close }: { doing: Doing | null; close: () => voi
             ["false", t("partners.clear")],
             ["true", t("partners.tls")],
           ]}
+        />
+        <TextArea
+          className="sm:col-span-2"
+          label={t("partners.certificate")}
+          name="certificate"
+          rows={3}
+          defaultValue={partner?.certificate}
+          dir="ltr"
+          spellCheck={false}
+          hint={t("partners.certificateHint")}
         />
         {write.error && (
           <div className="sm:col-span-2">
