@@ -62,7 +62,14 @@ def records(base: Foundation, models: ModelProcesses) -> Records:
         settings.fhir_url,
     )
     transactions = Transactions(
-        resources, policy, drafting, conditional, auditing, settings.own_patient_id_system, models
+        resources,
+        policy,
+        drafting,
+        conditional,
+        auditing,
+        settings.own_patient_id_system,
+        models,
+        settings.fhir_url,
     )
     return Records(
         subsets=subsets,

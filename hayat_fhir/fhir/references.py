@@ -6,8 +6,9 @@ https://hl7.org/fhir/R4/references.html, https://hl7.org/fhir/R4/http.html#trule
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 _LITERAL = re.compile(
@@ -15,6 +16,7 @@ _LITERAL = re.compile(
     r"(?P<type>[A-Z][A-Za-z]{1,63})/(?P<id>[A-Za-z0-9.\-]{1,64})"
     r"(?:/_history/(?P<version>[A-Za-z0-9.\-]{1,64}))?(?:#(?P<fragment>\S*))?",
 )
+_LINK = re.compile(r"""((?:href|src)\s*=\s*["'])([^"']*)(["'])""")
 _URI_ELEMENTS = re.compile(r"(?:uri|url|oid|uuid|canonical|fullUrl)$|value(?:Uri|Url|Oid|Uuid)$", re.IGNORECASE)
 
 
@@ -51,44 +53,58 @@ def references(resource: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]
         stack.extend(child for child in reversed(node.values()) if isinstance(child, dict | list))
 
 
-def rewrite(resource: dict[str, Any], table: Mapping[str, str]) -> dict[str, Any]:
+def rewrite(
+    resource: dict[str, Any], table: Mapping[str, str], base: str | None = None, own: str | None = None
+) -> dict[str, Any]:
     """A copy of the resource in which every reference and every URI that stands in ``table`` is replaced.
 
-    Links and images of the narrative are rewritten too.
+    Links and images of the narrative are rewritten too. What is relative is relative to ``base``, the root of the
+    entry's ``fullUrl``, where that is known: it stands in the table under its absolute URL, or becomes that, for on
+    this server, whose root is ``own``, the same id is somebody else's.
     """
-    copy = _rewritten(resource, table)
+    copy = _rewritten(resource, lambda text: _target(text, table, base, own))
     narrative = copy.get("text")
     if isinstance(narrative, dict) and isinstance(narrative.get("div"), str):
-        copy["text"] = {**narrative, "div": _narrative(narrative["div"], table)}
+        div = _LINK.sub(lambda link: f"{link[1]}{_target(link[2], table, base, own)}{link[3]}", narrative["div"])
+        copy["text"] = {**narrative, "div": div}
     return copy
 
 
-def _rewritten(node: dict[str, Any], table: Mapping[str, str]) -> dict[str, Any]:
+def _rewritten(node: dict[str, Any], target: Callable[[str], str]) -> dict[str, Any]:
     copy: dict[str, Any] = {}
     for name, value in node.items():
-        if type(value) is dict:
-            copy[name] = _rewritten(value, table)
-        elif type(value) is list:
-            copy[name] = [_rewritten(item, table) if type(item) is dict else _uri(name, item, table) for item in value]
-        elif type(value) is str and (name == "reference" or value.startswith("urn:")):
-            copy[name] = _uri(name, value, table)
+        kind = type(value)
+        if kind is dict:
+            copy[name] = _rewritten(value, target)
+        elif kind is list:
+            copy[name] = [_rewritten(one, target) if type(one) is dict else _uri(name, one, target) for one in value]
         else:
-            copy[name] = value
+            copy[name] = _uri(name, value, target)
     return copy
 
 
-def _uri(name: str, value: Any, table: Mapping[str, str]) -> Any:  # noqa: ANN401 - any JSON value
-    if not isinstance(value, str) or (name != "reference" and _URI_ELEMENTS.search(name) is None):
-        return value
-    found = table.get(value)
+def _uri(name: str, value: Any, target: Callable[[str], str]) -> Any:  # noqa: ANN401 - any JSON value
+    return target(value) if type(value) is str and _is_uri(name) else value
+
+
+@lru_cache(maxsize=4096)
+def _is_uri(name: str) -> bool:
+    return name == "reference" or _URI_ELEMENTS.search(name) is not None
+
+
+def _target(text: str, table: Mapping[str, str], base: str | None, own: str | None) -> str:
+    """What a reference or URI becomes; a version of what is written anew is dropped."""
+    found = table.get(text)
     if found is not None:
         return found
-    target, mark, fragment = value.partition("#")
-    return f"{table[target]}#{fragment}" if mark and target in table else value
-
-
-def _narrative(div: str, table: Mapping[str, str]) -> str:
-    def replaced(match: re.Match[str]) -> str:
-        return f"{match[1]}{table.get(match[2], match[2])}{match[3]}"
-
-    return re.sub(r"""((?:href|src)\s*=\s*["'])([^"']*)(["'])""", replaced, div)
+    target, mark, fragment = text.partition("#")
+    if mark and target in table:
+        return f"{table[target]}#{fragment}"
+    parsed = parse(text)
+    if parsed is None:
+        return text
+    root = parsed.base or base
+    found = table.get(f"{root}/{parsed.type}/{parsed.id}")
+    if found is not None:
+        return found if parsed.fragment is None else f"{found}#{parsed.fragment}"
+    return f"{base}/{text}" if parsed.base is None and base not in {None, own} else text

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hayat_fhir.errors import InvalidRequest, Issue
 from hayat_fhir.fhir.outcomes import operation_outcome
+from hayat_fhir.fhir.preconditions import etag, http_date, if_match, last_modified, only_if_absent, unmodified
 from hayat_fhir.fhir.subset import Subset, Subsets
 from hayat_fhir.rest import bodies
 from hayat_fhir.rest.messages import Answer, Headers, Request
 from hayat_fhir.rest.pages import Pages
-from hayat_fhir.rest.preconditions import etag, if_match, last_modified, only_if_absent, unmodified
 from hayat_fhir.services.interactions import Interactions, Written
 from hayat_fhir.store.records import Stored
 
@@ -43,7 +43,8 @@ class Instances:
 
     def _version(self, request: Request, stored: Stored, subset: Subset | None) -> Answer:
         headers = ((b"etag", etag(stored.version)), (b"last-modified", last_modified(stored.updated)))
-        if unmodified(stored, request.header(b"if-none-match"), request.header(b"if-modified-since")):
+        since = http_date(request.header(b"if-modified-since"))
+        if unmodified(stored, request.header(b"if-none-match"), since):
             return Answer(304, b"", headers)
         if subset is None or stored.resource is None:
             return request.answer(200, stored.resource, headers)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from hayat_fhir.errors import InvalidRequest
+from hayat_fhir.fhir.preconditions import if_match, only_if_absent
 from hayat_fhir.rest import bodies
 from hayat_fhir.rest.instances import deleted_answer, written_answer
 from hayat_fhir.rest.messages import Answer, Request
 from hayat_fhir.rest.negotiation import asked_format, asked_pretty
 from hayat_fhir.rest.pages import Pages
-from hayat_fhir.rest.preconditions import if_match
 from hayat_fhir.services.conditional_writes import ConditionalWrites
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.searching import Searching
@@ -38,9 +37,11 @@ class Types:
     async def update(self, request: Request) -> Answer:
         """PUT with criteria in the query: the next version of what meets them, or a new resource."""
         expected = if_match(request.header(b"if-match"))
+        absent = only_if_absent(request.header(b"if-none-match"))
         resource = await bodies.resource(request)
-        type = request.names["type"]
-        written = await self._conditional_writes.update(request.caller, type, _criteria(request), resource, expected)
+        written = await self._conditional_writes.update(
+            request.caller, request.names["type"], _criteria(request), resource, expected, absent=absent
+        )
         return written_answer(request, written, self._pages.base_url)
 
     async def patch(self, request: Request) -> Answer:
@@ -53,7 +54,9 @@ class Types:
 
     async def delete(self, request: Request) -> Answer:
         """DELETE with criteria in the query: the one resource that meets them; 204, also where there is none."""
-        stored = await self._conditional_writes.delete(request.caller, request.names["type"], _criteria(request))
+        expected = if_match(request.header(b"if-match"))
+        type = request.names["type"]
+        stored = await self._conditional_writes.delete(request.caller, type, _criteria(request), expected)
         return deleted_answer(request, stored)
 
     async def search(self, request: Request) -> Answer:
@@ -72,11 +75,9 @@ class Types:
         return await self._search(request, [*request.parameters, *rest])
 
     async def _search(self, request: Request, pairs: list[tuple[str, str]]) -> Answer:
-        if any("\x00" in name or "\x00" in value for name, value in pairs):
-            raise InvalidRequest("a parameter has a NUL character", code="value")
         type = request.names["type"]
         result = await self._searching.search(request.caller, type, pairs, lenient=request.preference.lenient)
-        return request.answer(200, self._pages.searchset(type, result))
+        return request.answer(200, result.bundle(self._pages.base_url))
 
 
 def _criteria(request: Request) -> str:

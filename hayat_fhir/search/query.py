@@ -102,6 +102,8 @@ def parse(
     used: list[tuple[str, str]] = []
     hops: list[Chain | Has] = []
     for name, value in pairs:
+        if "\x00" in name or "\x00" in value:
+            raise InvalidRequest("a parameter has a NUL character", code="value")
         plain, _, modifier = name.partition(":")
         if plain in {"_include", "_revinclude"}:
             if modifier:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from urllib.parse import parse_qsl
 
 from hayat_fhir.errors import InvalidRequest, PreconditionFailed
-from hayat_fhir.search.conditions import Condition
+from hayat_fhir.search.conditions import AllOf, Condition, Ids, Not
 from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.search.query import parse
 from hayat_fhir.security.callers import Caller, Restriction, Role
@@ -35,9 +35,15 @@ class Conditional:
         self._base_url = base_url
 
     async def match(
-        self, caller: Caller, type: str, criteria: str, interaction: Interaction = Interaction.CREATE
+        self,
+        caller: Caller,
+        type: str,
+        criteria: str,
+        interaction: Interaction = Interaction.CREATE,
+        *,
+        besides: frozenset[str] = frozenset(),
     ) -> Stored | None:
-        """The one resource that meets the criteria, or None.
+        """The one resource that meets the criteria, or None; those with the ids ``besides`` do not count.
 
         Raises:
             InvalidRequest: The criteria are empty or malformed.
@@ -45,7 +51,10 @@ class Conditional:
             Forbidden: The caller may not search this type.
         """
         restriction = self._visibility(caller, type, criteria, interaction)
-        page = await self._resources.find(type, self._condition(type, criteria), restriction, (), 2, None)
+        condition = self._condition(type, criteria)
+        if besides:
+            condition = AllOf((condition, Not(Ids(tuple(sorted(besides))))))
+        page = await self._resources.find(type, condition, restriction, (), 2, None)
         if len(page.matches) > 1:
             raise PreconditionFailed("the criteria match several resources", code="multiple-matches")
         return page.matches[0] if page.matches else None
@@ -74,16 +83,20 @@ class Conditional:
         page = await self._resources.find(type, self._condition(type, criteria), restriction, (), 100, None)
         return page.matches
 
-    async def claim(self, caller: Caller, type: str, criteria: str, candidate: str) -> str:
+    async def claim(
+        self, caller: Caller, type: str, criteria: str, candidate: str, *, besides: frozenset[str] = frozenset()
+    ) -> str:
         """The id under which all who race for these criteria create; call after ``match`` found nothing.
 
-        An id is given up, and a new one agreed on, where its holder has been deleted or changed so that it no
-        longer meets the criteria.
+        An id is given up, and a new one agreed on, where its holder has been deleted, or is among ``besides``, or has
+        been changed so that it no longer meets the criteria.
         """
         name = self._name(caller, type, criteria)
         id = await self._claims.reserve(name, candidate)
         if id == candidate:
             return id
+        if id in besides:
+            return await self._claims.replace(name, id, candidate)
         holder = await self._resources.read(type, id, Restriction(everything=True, restricted=True))
         if holder is None or await self.match(caller, type, criteria) is not None:
             return id

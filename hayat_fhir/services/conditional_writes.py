@@ -26,19 +26,31 @@ class ConditionalWrites:
         self._drafting = drafting
 
     async def update(
-        self, caller: Caller, type: str, criteria: str, resource: Resource, if_match: int | None = None
+        self,
+        caller: Caller,
+        type: str,
+        criteria: str,
+        resource: Resource,
+        if_match: int | None = None,
+        *,
+        absent: bool = False,
     ) -> Written:
         """Store ``resource`` as the next version of what meets the criteria, or as a new resource where nothing does.
 
+        With ``absent`` only where nothing does.
+
         Raises:
             InvalidRequest: Malformed criteria, or the resource has the id of another one.
-            PreconditionFailed: Several resources meet the criteria, or ``if_match`` is not the current version.
+            PreconditionFailed: Several resources meet the criteria, ``if_match`` is not the current version, or with
+                ``absent`` there is one.
             Conflict: Nothing does, but there is a resource with the id that this one brings.
             Refusal: As for an update.
         """
         own = resource.get("id")
         for _ in range(_ATTEMPTS):
             found = await self._target(caller, type, criteria, Interaction.UPDATE, if_match)
+            if found is not None and absent:
+                raise PreconditionFailed("what meets the criteria exists already")
             if found is not None and own not in {None, found.id}:
                 raise InvalidRequest("the resource's id is not that of the match", expression=[f"{type}.id"])
             try:
@@ -70,15 +82,18 @@ class ConditionalWrites:
                     raise
         raise Conflict("others kept changing the same resource")
 
-    async def delete(self, caller: Caller, type: str, criteria: str) -> Stored | None:
+    async def delete(self, caller: Caller, type: str, criteria: str, if_match: int | None = None) -> Stored | None:
         """Delete the one resource that meets the criteria; None where nothing does.
 
         Raises:
-            PreconditionFailed: Several resources meet the criteria, or the one has been changed meanwhile.
+            PreconditionFailed: Several resources meet the criteria, the one has been changed meanwhile, or
+                ``if_match`` is not its current version.
             Refusal: As for a deletion.
         """
         found = await self._conditional.target(caller, type, criteria, Interaction.DELETE)
-        return None if found is None else await self._interactions.delete(caller, type, found.id, found.version)
+        if found is None:
+            return None
+        return await self._interactions.delete(caller, type, found.id, found.version if if_match is None else if_match)
 
     async def _target(
         self, caller: Caller, type: str, criteria: str, interaction: Interaction, if_match: int | None

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from hayat_fhir.errors import Conflict, Forbidden, NotFound
-from hayat_fhir.fhir.bundles import Entry
+from hayat_fhir.fhir.bundle_requests import Entry
 from hayat_fhir.mapping.document import DocumentMapping
 from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role
 from hayat_fhir.security.legacy_access import PEOPLE, Action, Entity, check

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from hayat_fhir.fhir.bundles import Entry
+from hayat_fhir.fhir.bundle_requests import Entry
 from hayat_fhir.mapping import paths
 from hayat_fhir.mapping.document import PLACEHOLDER, DocumentMapping, Part
 from hayat_fhir.security.personnel import ROLE_TAGS

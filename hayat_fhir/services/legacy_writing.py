@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hayat_fhir.errors import Conflict, Forbidden, InvalidRequest, NotFound, PreconditionFailed
-from hayat_fhir.fhir.bundles import Entry
+from hayat_fhir.fhir.bundle_requests import Entry
 from hayat_fhir.mapping.checking import checked
 from hayat_fhir.mapping.document import DocumentMapping
 from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role

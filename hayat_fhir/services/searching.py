@@ -8,9 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import urlencode
 
 from hayat_fhir.errors import Forbidden, TooLarge
+from hayat_fhir.fhir.bundles import CURSOR, linked, searchset
 from hayat_fhir.fhir.subset import Subset, Subsets
 from hayat_fhir.search.conditions import AnyKey
 from hayat_fhir.search.cursor import decode, encode
@@ -37,6 +39,17 @@ class SearchResult:
     included: list[Stored] = field(default_factory=list)
     total: int | None = None
     cursor: str | None = None
+
+    def bundle(self, base_url: str) -> dict[str, Any]:
+        """The page as a searchset, with links; ``base_url`` is the FHIR base of this site."""
+        shown = searchset(
+            base_url,
+            [(stored.reference, stored.resource or {}) for stored in self.matches],
+            [(stored.reference, stored.resource or {}) for stored in self.included],
+            total=self.total,
+        )
+        pairs = [pair for pair in self.query.pairs if pair[0] != CURSOR]
+        return linked(shown, f"{base_url}/{self.query.type}", pairs, self.query.cursor, self.cursor)
 
 
 class Searching:
@@ -76,12 +89,27 @@ class Searching:
         """
         async with self._auditing.access(caller, "search-type", query=f"{type}?{urlencode(pairs)}") as access:
             restriction = self._policy.restriction(caller, Interaction.SEARCH, type)
-            now = round(time.time() * 1000)
-            query = parse(type, pairs, self._parameters, base_url=self._base_url, now=now, lenient=lenient)
+            query = self._query(type, pairs, lenient=lenient)
             result = await self._page(caller, query, restriction)
             for stored in (*result.matches, *result.included):
                 access.patients.update(stored.compartments)
             return result
+
+    def check(self, caller: Caller, type: str, pairs: Sequence[tuple[str, str]]) -> None:
+        """Return where the caller may search for this.
+
+        Raises:
+            Refusal: As for a search, as far as that can be said without one.
+        """
+        self._policy.restriction(caller, Interaction.SEARCH, type)
+        query = self._query(type, pairs)
+        self._subsets.asked(query.type, query.summary, query.elements)
+        if query.cursor:
+            decode(self._secret, _binding(caller, query), query.cursor)
+
+    def _query(self, type: str, pairs: Sequence[tuple[str, str]], *, lenient: bool = False) -> Query:
+        now = round(time.time() * 1000)
+        return parse(type, pairs, self._parameters, base_url=self._base_url, now=now, lenient=lenient)
 
     async def _page(self, caller: Caller, query: Query, restriction: Restriction) -> SearchResult:
         condition = await self._chaining.condition(caller, query)

@@ -6,12 +6,12 @@ https://hl7.org/fhir/R4/http.html#transaction
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 
 from hayat_fhir.errors import InvalidRequest, Issue, PreconditionFailed, Refusal
-from hayat_fhir.fhir.bundles import Entry
+from hayat_fhir.fhir.bundle_requests import Entry
 from hayat_fhir.fhir.references import references
 from hayat_fhir.security.callers import UNRESTRICTED, Caller
 from hayat_fhir.security.policy import Interaction
@@ -31,6 +31,8 @@ class Plan:
     matched: dict[int, Stored] = field(default_factory=dict)
     table: dict[str, str] = field(default_factory=dict)
     old: dict[str, Stored] = field(default_factory=dict)
+    gone: dict[str, frozenset[str]] = field(default_factory=dict)
+    """By type, the ids of what is deleted: that comes first, so that nothing else can match it."""
     nothing: set[int] = field(default_factory=set)
     """The entries whose criteria meet nothing: a PUT creates, a DELETE has nothing to do."""
 
@@ -49,26 +51,18 @@ class Planning:
             Refusal: A condition is malformed, matches several, or a conditional reference does not match one.
         """
         plan = Plan()
-        gate = asyncio.Semaphore(_AT_ONCE)
-
-        async def match(entry: Entry, criteria: str) -> None:
-            async with gate:
-                with naming(entry):
-                    await self._match(caller, entry, criteria, plan)
-
-        async def target(entry: Entry) -> None:
-            async with gate:
-                with naming(entry):
-                    await self._target(caller, entry, plan)
-
-        async with _refusals_first() as group:
-            for entry in entries:
-                if entry.method == "POST" and entry.if_none_exist is not None:
-                    group.create_task(match(entry, entry.if_none_exist))
-                elif entry.method != "POST" and entry.id is None:
-                    group.create_task(target(entry))
-                else:
-                    plan.ids[entry.index] = _own_id(entry)
+        conditional: list[tuple[Entry, str]] = []
+        by_criteria: list[tuple[Entry, str]] = []
+        for entry in entries:
+            if entry.method == "POST" and entry.if_none_exist is not None:
+                conditional.append((entry, entry.if_none_exist))
+            elif entry.method != "POST" and entry.id is None:
+                by_criteria.append((entry, entry.criteria))
+            else:
+                plan.ids[entry.index] = _own_id(entry)
+        await _each(by_criteria, lambda entry, criteria: self._target(caller, entry, criteria, plan))
+        plan.gone = _deleted(entries, plan)
+        await _each(conditional, lambda entry, criteria: self._match(caller, entry, criteria, plan))
         _agree_on_claims(entries, plan)
         _agree_on_targets(entries, plan)
         for entry in entries:
@@ -85,17 +79,18 @@ class Planning:
 
     async def _match(self, caller: Caller, entry: Entry, criteria: str, plan: Plan) -> None:
         """Find the resource that the entry's condition matches, or claim an id to write under."""
-        existing = await self._conditional.match(caller, entry.type, criteria)
+        gone = plan.gone.get(entry.type, frozenset())
+        existing = await self._conditional.match(caller, entry.type, criteria, besides=gone)
         if existing is not None:
             plan.matched[entry.index] = existing
             plan.ids[entry.index] = existing.id
         else:
-            plan.ids[entry.index] = await self._conditional.claim(caller, entry.type, criteria, new_id())
+            plan.ids[entry.index] = await self._conditional.claim(caller, entry.type, criteria, new_id(), besides=gone)
 
-    async def _target(self, caller: Caller, entry: Entry, plan: Plan) -> None:
+    async def _target(self, caller: Caller, entry: Entry, criteria: str, plan: Plan) -> None:
         """Find the resource that a conditional update or deletion is about, or what a PUT is to create."""
         interaction = Interaction.UPDATE if entry.method == "PUT" else Interaction.DELETE
-        existing = await self._conditional.target(caller, entry.type, entry.criteria, interaction)
+        existing = await self._conditional.target(caller, entry.type, criteria, interaction)
         own = (entry.resource or {}).get("id")
         if existing is not None:
             if own not in {None, existing.id}:
@@ -105,9 +100,7 @@ class Planning:
         plan.nothing.add(entry.index)
         if entry.method == "PUT":
             claimed = own if isinstance(own, str) else None
-            plan.ids[entry.index] = claimed or await self._conditional.claim(
-                caller, entry.type, entry.criteria, new_id()
-            )
+            plan.ids[entry.index] = claimed or await self._conditional.claim(caller, entry.type, criteria, new_id())
 
     async def _resolve_conditional_references(self, caller: Caller, entries: Sequence[Entry], plan: Plan) -> None:
         wanted: dict[str, Entry] = {}
@@ -115,25 +108,44 @@ class Planning:
             for _, text in references(entry.resource or {}):
                 if "?" in text and not text.startswith(("http:", "https:", "urn:")):
                     wanted.setdefault(text, entry)
-        gate = asyncio.Semaphore(_AT_ONCE)
 
-        async def resolve(text: str, entry: Entry) -> None:
+        async def resolve(entry: Entry, text: str) -> None:
+            del entry
             type, _, criteria = text.partition("?")
-            async with gate:
-                with naming(entry):
-                    match = await self._conditional.match(caller, type, criteria, Interaction.SEARCH)
-                    if match is None:
-                        raise PreconditionFailed("a conditional reference matches nothing", code="not-found")
+            gone = plan.gone.get(type, frozenset())
+            match = await self._conditional.match(caller, type, criteria, Interaction.SEARCH, besides=gone)
+            if match is None:
+                raise PreconditionFailed("a conditional reference matches nothing", code="not-found")
             plan.table[text] = match.reference
 
-        async with _refusals_first() as group:
-            for text, entry in wanted.items():
-                group.create_task(resolve(text, entry))
+        await _each([(entry, text) for text, entry in wanted.items()], resolve)
 
 
 def _own_id(entry: Entry) -> str:
     """The id that an entry without a condition writes under."""
     return new_id() if entry.method == "POST" or entry.id is None else entry.id
+
+
+def _deleted(entries: Sequence[Entry], plan: Plan) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for entry in entries:
+        if entry.method == "DELETE" and entry.index in plan.ids:
+            found.setdefault(entry.type, set()).add(plan.ids[entry.index])
+    return {type: frozenset(ids) for type, ids in found.items()}
+
+
+async def _each(work: Sequence[tuple[Entry, str]], do: Callable[[Entry, str], Awaitable[None]]) -> None:
+    """Do it for each of them, several at a time; a refusal names the entry, and is the first one."""
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(entry: Entry, text: str) -> None:
+        async with gate:
+            with naming(entry):
+                await do(entry, text)
+
+    async with _refusals_first() as group:
+        for entry, text in work:
+            group.create_task(one(entry, text))
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
-from hayat_fhir.errors import Conflict, InvalidRequest, NotFound, Refusal, TooLarge
-from hayat_fhir.fhir.bundles import Entry
-from hayat_fhir.fhir.references import rewrite
+from hayat_fhir.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed, Refusal, TooLarge
+from hayat_fhir.fhir.bundle_requests import Entry
+from hayat_fhir.fhir.references import parse, rewrite
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.policy import Policy
 from hayat_fhir.services.auditing import Auditing
@@ -54,6 +54,7 @@ class Transactions:
         auditing: Auditing,
         patient_id_system: str,
         models: Models,
+        base_url: str,
     ) -> None:
         self._resources = resources
         self._policy = policy
@@ -62,6 +63,7 @@ class Transactions:
         self._auditing = auditing
         self._patient_id_system = patient_id_system
         self._models = models
+        self._base_url = base_url
 
     async def commit(self, caller: Caller, entries: Sequence[Entry]) -> dict[int, Written]:
         """Store all POST, PUT and DELETE entries; the answer is keyed by the entry's index.
@@ -158,7 +160,7 @@ class Transactions:
             return None, None
         id = plan.ids[entry.index]
         matched = plan.matched.get(entry.index)
-        resource = rewrite(entry.resource, plan.table) if entry.resource is not None else None
+        resource = self._rewritten(entry, plan)
         if matched is not None:
             if caller.role is Role.PARTNER and entry.type == "Patient" and resource is not None:
                 return self._link(resource, matched), matched
@@ -185,7 +187,16 @@ class Transactions:
         change = self._drafting.put(caller, entry.type, id, resource, old, valid=valid)
         if entry.method == "PUT":
             self._drafting.check_version(caller, old, entry.if_match)
+        if entry.absent and old is not None and not old.deleted:
+            raise PreconditionFailed("the resource exists already")
         return change, old
+
+    def _rewritten(self, entry: Entry, plan: Plan) -> dict[str, Any] | None:
+        """The entry's resource, its references to other entries as they will be here."""
+        if entry.resource is None:
+            return None
+        full_url = parse(entry.full_url) if entry.full_url else None
+        return rewrite(entry.resource, plan.table, full_url.base if full_url else None, self._base_url)
 
     def _link(self, incoming: dict[str, Any], own: Stored) -> Change | None:
         """Add the partner's identifiers to the site's own patient; nothing else of it changes."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hayat_fhir.fhir.references import Reference, parse, references, rewrite
 
 
@@ -42,3 +44,41 @@ def test_rewrite() -> None:
         "text": {"div": '<div><a href="Patient/1">x</a></div>'},
     }
     assert resource["subject"] == {"reference": "urn:uuid:1", "display": "urn:uuid:1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Patient/1", "Patient/9"),
+        ("Patient/1/_history/4", "Patient/9"),
+        ("Patient/1#part", "Patient/9#part"),
+        ("https://b.example/fhir/Patient/1/_history/4", "Patient/9"),
+        ("https://b.example/fhir/Patient/1", "Patient/9"),
+        ("Patient/2", "https://b.example/fhir/Patient/2"),
+        ("Patient/2/_history/1", "https://b.example/fhir/Patient/2/_history/1"),
+        ("https://c.example/fhir/Patient/1", "https://c.example/fhir/Patient/1"),
+        ("#contained", "#contained"),
+        ("urn:uuid:2", "urn:uuid:2"),
+        ("Patient?identifier=1", "Patient?identifier=1"),
+    ],
+)
+def test_rewrite_relative_to_another_server(text: str, expected: str) -> None:
+    """What is relative is of the server of the entry's fullUrl; here it stays where that is this server."""
+    table = {"https://b.example/fhir/Patient/1": "Patient/9"}
+    found = rewrite({"subject": {"reference": text}}, table, "https://b.example/fhir", "https://a.example/fhir")
+    assert found == {"subject": {"reference": expected}}
+    for base in (None, "https://a.example/fhir"):
+        ours = rewrite({"subject": {"reference": "Patient/1"}}, table, base, "https://a.example/fhir")
+        assert ours == {"subject": {"reference": "Patient/1"}}
+
+
+def test_rewrite_leaves_what_is_no_reference() -> None:
+    """Systems, profiles and texts are none, whatever they look like."""
+    resource = {
+        "meta": {"profile": ["http://a.example/StructureDefinition/1"]},
+        "identifier": [{"system": "Patient/1", "value": "Patient/1"}],
+        "extension": [{"url": "http://a.example/StructureDefinition/x", "valueString": "Patient/1"}],
+        "description": "Patient/1",
+    }
+    table = {"https://b.example/fhir/Patient/1": "Patient/9"}
+    assert rewrite(resource, table, "https://b.example/fhir", "https://a.example/fhir") == resource

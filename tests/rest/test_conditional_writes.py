@@ -161,3 +161,17 @@ async def test_what_a_transaction_refuses(staff: httpx.AsyncClient, unique: str)
     answer = await staff.post("/", json=transaction(entry("PUT", url, changed)))
     assert answer.status_code == 412
     assert {row["resource"].get("gender") for row in (await staff.get(f"/{url}")).json()["entry"]} == {None}
+
+
+async def test_preconditions(staff: httpx.AsyncClient, unique: str) -> None:
+    """A version that is not the current one, or one at all where there should be none, changes nothing."""
+    path = f"/Practitioner?identifier={SYSTEM}|{unique}"
+    new = await staff.put(path, json=practitioner(unique), headers={"If-None-Match": "*"})
+    assert new.status_code == 201, new.text
+    over = {**practitioner(unique), "gender": "male"}
+    assert (await staff.put(path, json=over, headers={"If-None-Match": "*"})).status_code == 412
+    assert (await staff.put(path, json=over, headers={"If-None-Match": 'W/"1"'})).status_code == 400
+    assert (await staff.delete(path, headers={"If-Match": 'W/"2"'})).status_code == 412
+    assert (await staff.get(f"/Practitioner/{new.json()['id']}")).headers["etag"] == 'W/"1"'
+    assert (await staff.delete(path, headers={"If-Match": 'W/"1"'})).status_code == 204
+    assert await _total(staff, unique) == 0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hayat_fhir.errors import InvalidRequest
-from hayat_fhir.rest.preconditions import etag, if_match, last_modified, only_if_absent, unmodified
+from hayat_fhir.fhir.preconditions import etag, http_date, if_match, last_modified, only_if_absent, unmodified
 from hayat_fhir.store.records import Stored
 
 _UPDATED = datetime(2026, 11, 23, 10, 0, 0, 250_000, UTC)
@@ -53,7 +53,7 @@ def test_a_write_can_ask_for_absence() -> None:
 )
 def test_conditional_read(none_match: str | None, since: str | None, *, expected: bool) -> None:
     """If-None-Match decides alone where present; a date that cannot be read is ignored."""
-    assert unmodified(_STORED, none_match, since) is expected
+    assert unmodified(_STORED, none_match, http_date(since)) is expected
 
 
 def test_last_modified_is_an_http_date() -> None:

@@ -1,5 +1,6 @@
 """Versions and times in HTTP headers: ETag, If-Match, If-None-Match, Last-Modified, If-Modified-Since.
 
+Also of the requests of a Bundle, which say the same in elements.
 https://hl7.org/fhir/R4/http.html#versions and RFC 9110 section 13.
 """
 
@@ -11,7 +12,7 @@ from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache
 
 from hayat_fhir.errors import InvalidRequest
-from hayat_fhir.store.records import Stored
+from hayat_fhir.fhir.bundles import Version
 
 _ETAG = re.compile(r'(?:W/)?"([0-9]{1,18})"')
 _HTTP_DATE = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT")
@@ -59,17 +60,21 @@ def only_if_absent(header: str | None) -> bool:
     return True
 
 
-def unmodified(stored: Stored, if_none_match: str | None, if_modified_since: str | None) -> bool:
+def http_date(header: str | None) -> datetime | None:
+    """The time that an If-Modified-Since header names; None where there is none, or it cannot be read."""
+    if header is None or not _HTTP_DATE.fullmatch(header.strip()):
+        return None
+    try:
+        return parsedate_to_datetime(header).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def unmodified(stored: Version, if_none_match: str | None, if_modified_since: datetime | None) -> bool:
     """Whether a conditional read answers 304: the client has this version already.
 
-    If-None-Match decides alone where it is present (RFC 9110 section 13.2.2); a date that cannot be read is ignored.
+    If-None-Match decides alone where it is present (RFC 9110 section 13.2.2).
     """
     if if_none_match is not None:
         return if_none_match.strip() == "*" or str(stored.version) in _ETAG.findall(if_none_match)
-    if if_modified_since is None or not _HTTP_DATE.fullmatch(if_modified_since.strip()):
-        return False
-    try:
-        since = parsedate_to_datetime(if_modified_since)
-    except ValueError:
-        return False
-    return stored.updated.replace(microsecond=0) <= since.astimezone(UTC)
+    return if_modified_since is not None and stored.updated.replace(microsecond=0) <= if_modified_since
