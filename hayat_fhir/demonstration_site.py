@@ -18,6 +18,9 @@ from hayat_fhir.errors import HayatError
 _PATIENCE = 180.0
 """Seconds: a bound for what hangs, far beyond what a slow machine needs."""
 
+_YOUNG = 60.0
+"""Seconds for which a token is used again."""
+
 
 class DemonstrationFailed(HayatError):
     """A step of the demonstration did not do what it should; the message says which."""
@@ -41,6 +44,8 @@ class Site:
     dicom_port: int = field(default_factory=free_port)
     further_settings: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    signed_in: dict[str, tuple[float, str]] = field(default_factory=dict, repr=False)
+    """By role, when its last token was made, and that."""
 
     @property
     def url(self) -> str:
@@ -138,8 +143,12 @@ class Site:
         )
 
     def token(self, role: str) -> str:
-        """A fresh token of this role's account."""
-        return self.hayat("token", "--email", self._email(role))
+        """A token of this role's account, at most a minute old: they live for five."""
+        made, token = self.signed_in.get(role, (0.0, ""))
+        if time.monotonic() - made > _YOUNG or not token:
+            made, token = time.monotonic(), self.hayat("token", "--email", self._email(role))
+            self.signed_in[role] = made, token
+        return token
 
     def client(self, role: str) -> httpx.Client:
         """An HTTP client of this site's FHIR door, signed in with this role."""
