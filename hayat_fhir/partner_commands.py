@@ -21,7 +21,9 @@ partner = typer.Typer(help="Partner hospitals and DICOM peers.", no_args_is_help
 PartnerName = Annotated[str, typer.Argument(help="The partner's name or id.")]
 JwksFile = Annotated[Path | None, typer.Option(help="File with its public keys (JWKS).")]
 JwksUrl = Annotated[str | None, typer.Option(help="URL of its public keys.")]
-FhirUrl = Annotated[str | None, typer.Option(help="Its FHIR base URL.")]
+FhirUrl = Annotated[
+    str | None, typer.Option(help="Its FHIR base URL; its token endpoint has the same scheme, host and port.")
+]
 AeTitle = Annotated[str | None, typer.Option(help="Its DICOM AE title.")]
 Host = Annotated[str | None, typer.Option(help="Host of its DICOM port; its associations come from there.")]
 Port = Annotated[int | None, typer.Option(help="Its DICOM port.", min=1, max=65535)]

@@ -1,7 +1,9 @@
 """The calling side of the FHIR door: this site as a client of a partner hospital.
 
 It signs in by SMART Backend Services, https://hl7.org/fhir/smart-app-launch/backend-services.html,
-and fetches partners' public keys. Only URLs that staff registered with a partner are ever called.
+and fetches partners' public keys. Only URLs that staff registered with a partner are ever called, and the token
+endpoint that its server names on the same origin: elsewhere it might be another hospital's, which would hand out what
+this partner must not have (mix-up, RFC 9700 section 4.4).
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ _FHIR_VERSION = re.compile(r"[0-9]+(\.[0-9]+){1,2}(-[a-z0-9]{1,16})?")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _MARGIN = 30.0
 _PATIENCE = 300.0
+_TRIAL = 10.0
 _MAX_AGE = re.compile(r"(?:^|[\s,])max-age=([0-9]{1,9})(?:$|[\s,])")
 
 
@@ -48,7 +51,7 @@ class PartnerClient:
     def __init__(self, client_id: str, assertion: Callable[[str, str], str]) -> None:
         self._client_id = client_id
         self._assertion = assertion
-        self._tokens: dict[str, _Token] = {}
+        self._tokens: dict[tuple[str, str], _Token] = {}
         self._http = httpx.AsyncClient(timeout=httpx.Timeout(120, connect=5), follow_redirects=False, trust_env=False)
 
     async def close(self) -> None:
@@ -108,19 +111,22 @@ class PartnerClient:
         }
         response = await self._send("POST", f"{url}{path}", limit, content=body, headers=headers)
         if response.status_code == httpx.codes.UNAUTHORIZED:
-            self._tokens.pop(partner.id, None)
+            self._tokens.pop((partner.id, url), None)
             raise Unavailable("the partner did not accept the access token", code="login")
         return response
 
     async def metadata(self, partner: Partner) -> str:
-        """The FHIR version that the partner's CapabilityStatement names, asked for within 10 seconds.
+        """The FHIR version that the partner's CapabilityStatement names, if this site could sign in there too.
+
+        Both is asked for within 10 seconds each; nothing is asked of the token endpoint itself.
 
         Raises:
             Unavailable: The partner cannot be reached or asks to come back later.
-            Unprocessable: It refuses, or what answers there is no FHIR server.
+            Unprocessable: It refuses, what answers there is no FHIR server, or it names no token endpoint of its own.
         """
-        url = f"{_checked(partner.fhir_url)}/metadata"
-        response = await self._send("GET", url, _STATEMENT_BYTES, within=10.0, headers={"Accept": _FHIR_JSON})
+        base = _checked(partner.fhir_url)
+        accept = {"Accept": _FHIR_JSON}
+        response = await self._send("GET", f"{base}/metadata", _STATEMENT_BYTES, within=_TRIAL, headers=accept)
         _check_status(response)
         try:
             statement = parse(response.content, limit=_STATEMENT_BYTES)
@@ -131,6 +137,7 @@ class PartnerClient:
             raise Unprocessable("what answers there is no FHIR server")
         if _FHIR_VERSION.fullmatch(version) is None:
             raise Unprocessable("the FHIR version of the partner is not known")
+        await self._token_endpoint(base, _TRIAL)
         return version
 
     async def jwks(self, url: str) -> tuple[dict[str, Any], float | None]:
@@ -150,12 +157,10 @@ class PartnerClient:
         return keys, _kept_for(response.headers.get("cache-control", ""))
 
     async def _token(self, partner: Partner, fhir_url: str) -> str:
-        known = self._tokens.get(partner.id)
+        known = self._tokens.get((partner.id, fhir_url))
         if known is not None and known.expires - _MARGIN > time.monotonic():
             return known.value
-        discovered = await self._send("GET", f"{fhir_url}/.well-known/smart-configuration", _JWKS_BYTES)
-        _check_status(discovered)
-        endpoint = _checked(_answered(discovered.content).get("token_endpoint"))
+        endpoint = await self._token_endpoint(fhir_url)
         form = {
             "grant_type": "client_credentials",
             "client_assertion_type": _ASSERTION_TYPE,
@@ -169,8 +174,22 @@ class PartnerClient:
             token = _Token(str(answer["access_token"]), time.monotonic() + float(answer.get("expires_in", 60)))
         except (KeyError, TypeError, ValueError) as error:
             raise Unprocessable("the partner's token endpoint does not answer as one") from error
-        self._tokens[partner.id] = token
+        self._tokens[partner.id, fhir_url] = token
         return token.value
+
+    async def _token_endpoint(self, fhir_url: str, within: float = _PATIENCE) -> str:
+        """Where the server at this FHIR base says that clients sign in.
+
+        Raises:
+            Unprocessable: It does not say so, or names another server.
+        """
+        url = f"{fhir_url}/.well-known/smart-configuration"
+        discovered = await self._send("GET", url, _JWKS_BYTES, within=within)
+        _check_status(discovered)
+        endpoint = _checked(_answered(discovered.content).get("token_endpoint"))
+        if _origin(endpoint) != _origin(fhir_url):
+            raise Unprocessable("the partner names a token endpoint on another server than its FHIR base")
+        return endpoint
 
     async def _send(
         self,
@@ -193,7 +212,7 @@ class PartnerClient:
         except (httpx.TransportError, TimeoutError) as error:
             raise Unavailable("the partner cannot be reached") from error
         except httpx.InvalidURL as error:
-            raise Unprocessable("the partner's registered URL is not valid") from error
+            raise Unprocessable("the partner's URL is not valid") from error
 
 
 def _answered(content: bytes) -> dict[str, Any]:
@@ -240,12 +259,28 @@ def _checked(url: object) -> str:
     """A URL that may be called: https, or http on this machine."""
     if not isinstance(url, str):
         raise Unprocessable("the partner has no URL for this", code="required")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise Unprocessable("the partner's URL is not valid") from error
     if parts.username or parts.password or not parts.hostname:
-        raise Unprocessable("the partner's registered URL is not valid")
+        raise Unprocessable("the partner's URL is not valid")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise Unprocessable("the partner's registered URL is not https")
+        raise Unprocessable("the partner's URL is not https")
     return url.rstrip("/")
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port (RFC 6454 section 4), as the client that calls the URL reads it.
+
+    Raises:
+        Unprocessable: It is no URL.
+    """
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise Unprocessable("the partner's URL is not valid") from error
+    return parts.scheme, parts.host, parts.port
 
 
 def _check_status(response: httpx.Response) -> None:

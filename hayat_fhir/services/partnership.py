@@ -24,7 +24,7 @@ class FhirDoor(Protocol):
     """A partner's FHIR door."""
 
     async def metadata(self, partner: Partner) -> str:
-        """The FHIR version of its CapabilityStatement; Unavailable or another Refusal where there is none."""
+        """The FHIR version of its CapabilityStatement; a Refusal where there is none, or no way to sign in."""
 
 
 class DicomDoor(Protocol):
@@ -115,7 +115,7 @@ class Partnership:
             return await self._known(id)
 
     async def test(self, caller: Caller, id: str) -> Sequence[Tried]:
-        """Try the doors that the partner is registered with: ``[base]/metadata`` and C-ECHO, one trial at a time.
+        """Try the doors that the partner is registered with: ``[base]/metadata``, sign-in, C-ECHO; one at a time.
 
         Raises:
             Forbidden: The caller is not staff.

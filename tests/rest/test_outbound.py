@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -148,10 +149,10 @@ async def _partner(**answers: tuple[int, object]) -> AsyncIterator[tuple[Partner
     asked: list[str] = []
 
     async def answer(request: Request) -> Response:
-        last = request.url.path.rpartition("/")[2].strip("$_")
+        last = request.url.path.rpartition("/")[2].strip("$_").replace("-", "_")
         asked.append(f"{request.method} {request.url.path} {(await request.body()).decode()}".strip())
         usual = {
-            "smart-configuration": (200, {"token_endpoint": f"{base}/token"}),
+            "smart_configuration": (200, {"token_endpoint": f"{base}/token"}),
             "token": (200, {"access_token": "t", "expires_in": 300}),
         }
         status, content = (usual | answers)[last]
@@ -212,7 +213,7 @@ async def test_a_patient_is_known_by_one_exact_match(
         ({"token": (200, {})}, Unprocessable),
         ({"token": (200, {"access_token": "t", "expires_in": []})}, Unprocessable),
         ({"token": (400, {"error": "invalid_client"})}, Unprocessable),
-        ({"smart-configuration": (200, "no")}, Unprocessable),
+        ({"smart_configuration": (200, "no")}, Unprocessable),
     ],
 )
 async def test_a_search_that_fails_says_why(
@@ -240,3 +241,53 @@ async def test_a_share_is_asked_for_without_a_body(client: PartnerClient) -> Non
     async with _partner(share=(202, {})) as (partner, asked):
         await client.ask(partner, "one")
     assert asked[-1] == "POST /fhir/Patient/one/$share"
+
+
+@asynccontextmanager
+async def _hospitals(token_endpoint: str | None = None) -> AsyncIterator[tuple[Partner, list[str], list[str]]]:
+    """A partner that names the token endpoint of another hospital, or the one given; what each has been asked."""
+    async with _partner() as (other, asked_of_other):
+        named = token_endpoint or f"{(other.fhir_url or '').removesuffix('/fhir')}/token"
+        statement = {"resourceType": "CapabilityStatement", "fhirVersion": "4.0.1"}
+        answers = {"metadata": (200, statement), "search": (200, _bundle())}
+        async with _partner(**answers, smart_configuration=(200, {"token_endpoint": named})) as (partner, asked):
+            yield partner, asked, asked_of_other
+
+
+@pytest.mark.parametrize(
+    "token_endpoint",
+    [
+        None,
+        "http://localhost:1/token",
+        "https://127.0.0.1/token",
+        "http://[",
+        "http://127.0.0.1:99999/token",
+        "http:///",
+    ],
+)
+async def test_another_hospitals_token_never_goes_to_a_partner(
+    client: PartnerClient, token_endpoint: str | None
+) -> None:
+    """A token endpoint of another origin than the FHIR base is not called, and the trial of the connection says so."""
+    async with _hospitals(token_endpoint) as (partner, asked, asked_of_other):
+        with pytest.raises(Unprocessable) as caught:
+            await client.transaction(partner, {"resourceType": "Bundle", "type": "transaction"})
+        with pytest.raises(Unprocessable) as tried:
+            await client.metadata(partner)
+    assert asked_of_other == []
+    assert not any(line.startswith("POST") for line in asked)
+    assert str(caught.value) == str(tried.value)
+    if token_endpoint is None:
+        assert "on another server" in str(caught.value)
+
+
+async def test_a_token_is_for_one_url(client: PartnerClient) -> None:
+    """A partner whose FHIR base has been changed is not sent the token of the former one."""
+    async with _partner(search=(200, _bundle())) as (former, _), _partner(search=(200, _bundle())) as (now, asked):
+        assert await client.patient(former, "urn:s", "1") is None
+        assert await client.patient(replace(former, fhir_url=now.fhir_url), "urn:s", "1") is None
+        assert [line.split()[1] for line in asked] == [
+            "/fhir/.well-known/smart-configuration",
+            "/token",
+            "/fhir/Patient/_search",
+        ]
