@@ -13,6 +13,7 @@ from hayat_fhir.services.bundles import Bundles
 from hayat_fhir.services.chaining import Chaining
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.conditional_writes import ConditionalWrites
+from hayat_fhir.services.consents import Recipients
 from hayat_fhir.services.drafting import Drafting
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.interactions import Interactions
@@ -46,7 +47,8 @@ def records(base: Foundation, models: ModelProcesses) -> Records:
     tables = loaded.elements, loaded.bindings, loaded.resource_types
     drafting = Drafting(Validator(*tables), base.indexer, policy, versioned_update=settings.versioned_update)
     conditional = Conditional(resources, Claims(base.database), policy, parameters, settings.fhir_url)
-    interactions = Interactions(resources, policy, drafting, conditional, auditing)
+    recipients = Recipients(base.partners)
+    interactions = Interactions(resources, policy, drafting, conditional, auditing, recipients)
     conditional_writes = ConditionalWrites(interactions, conditional, drafting)
     cursor_secret = base.keys.secret("page cursors")
     subsets = Subsets(Plans(*tables), loaded.summary)
@@ -69,6 +71,7 @@ def records(base: Foundation, models: ModelProcesses) -> Records:
         auditing,
         settings.own_patient_id_system,
         models,
+        recipients,
         settings.fhir_url,
     )
     return Records(

@@ -8,6 +8,7 @@ https://hl7.org/fhir/R4/consent.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ _WITHDRAWN = frozenset({"inactive", "rejected"})
 _ENFORCED = frozenset({"type", "period", "actor", "class", "provision", "id"})
 _ACTORS = frozenset({"role", "reference", "id"})
 _DEEPEST = 4
+_ORGANIZATION = re.compile(r"Organization/([A-Za-z0-9\-.]{1,64})")
+"""The one form of a reference in which a partner is found; a version, a URL or a fragment would name nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,8 @@ def terms(consents: Iterable[Mapping[str, Any]], partner: str, now: datetime) ->
 def check_consent(resource: Mapping[str, Any]) -> None:
     """Refuse a Consent that would promise what this server does not enforce.
 
+    That those whom it names are partners is left to ``recipients`` and whoever knows them.
+
     Raises:
         Unprocessable: It is not about privacy, names no organization, or has conditions of another kind.
     """
@@ -108,8 +113,15 @@ def check_consent(resource: Mapping[str, Any]) -> None:
     for rule in rules:
         if not rule.enforced:
             raise _refused("provision", "only type, period, actor and class (resource types) are enforced here")
-        if rule.kind and not (rule.actors and all(actor.startswith("Organization/") for actor in rule.actors)):
-            raise _refused("provision.actor", "the organization that it is about must be named")
+        if rule.kind and not (rule.actors and all(_ORGANIZATION.fullmatch(actor) for actor in rule.actors)):
+            raise _refused("provision.actor", "the organization that it is about must be named: Organization/[id]")
+
+
+def recipients(resource: Mapping[str, Any]) -> frozenset[str]:
+    """The ids of the Organizations that a Consent is about."""
+    rules = _rules(resource["provision"], _Rule(None, (), frozenset(), {}, enforced=True), 0)
+    found = (_ORGANIZATION.fullmatch(actor) for rule in rules for actor in rule.actors)
+    return frozenset(one[1] for one in found if one is not None)
 
 
 def _naming(consent: Mapping[str, Any], partner: str) -> Iterator[_Rule]:

@@ -155,6 +155,7 @@ class Policy:
         if old is not None and not _may_touch(caller, restriction, old):
             raise NotFound("no such resource")
         if type == "Consent" and caller.role is Role.PATIENT and new is not None:
+            _check_own(old)
             check_consent(new)
         if reach is Reach.COMPARTMENT and not (compartments and restriction.compartments.issuperset(compartments)):
             raise Forbidden("only what is the caller's own may be written", expression=[type])
@@ -248,6 +249,12 @@ def _check_vouched(type: str, new: dict[str, Any], old: Old) -> None:
         changed.append("meta.security")
     if changed:
         raise Forbidden("the site vouches for this", expression=[f"{type}.{name}" for name in changed])
+
+
+def _check_own(old: Old | None) -> None:
+    """What another hospital contributed stays its word, which decides nothing here: a patient says so in one's own."""
+    if old is not None and old.resource is not None and old.source is not None:
+        raise Forbidden("this Consent came from another hospital and counts there; write another one here")
 
 
 def _check_move(restriction: Restriction, compartments: tuple[str, ...], old: Old) -> None:

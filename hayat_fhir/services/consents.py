@@ -7,21 +7,21 @@ https://hl7.org/fhir/R4/consent.html
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from hayat_fhir.errors import Forbidden, NotFound
+from hayat_fhir.errors import Forbidden, NotFound, Unprocessable
 from hayat_fhir.search.conditions import AnyKey, Condition, InCompartment
 from hayat_fhir.search.reference import reference_key
 from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role
-from hayat_fhir.security.consent import Shared, Terms, terms
+from hayat_fhir.security.consent import Shared, Terms, recipients, terms
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Access, Auditing
 from hayat_fhir.store.grants import Grants
 from hayat_fhir.store.partners import Partner, Partners
-from hayat_fhir.store.records import Stored
+from hayat_fhir.store.records import Change, Stored
 from hayat_fhir.store.resources import Resources
 
 _PAGE = 1000
@@ -121,6 +121,32 @@ class Consents:
             after = page.next
             if after is None:
                 return
+
+
+class Recipients:
+    """The hospitals that a patient's Consent may be about: partners of this site, for it is kept towards no other."""
+
+    def __init__(self, partners: Partners) -> None:
+        self._partners = partners
+
+    async def check(self, caller: Caller, changes: Iterable[Change]) -> None:
+        """Return if every Consent among what a patient writes names partners only.
+
+        Raises:
+            Unprocessable: One names an organization that is no partner.
+            Unavailable: MongoDB does not answer.
+        """
+        if caller.role is not Role.PATIENT:
+            return
+        for change in changes:
+            if change.type == "Consent" and change.resource is not None:
+                for id in sorted(recipients(change.resource)):
+                    if await self._partners.by_id(id) is None:
+                        raise Unprocessable(
+                            "a Consent is about partner hospitals of this one, and there is none with this id",
+                            code="not-found",
+                            expression=["Consent.provision.actor"],
+                        )
 
 
 class Sharing:

@@ -13,8 +13,9 @@ from hayat_fhir.security.callers import UNRESTRICTED, Caller, Restriction, Role
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Access, Auditing
 from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.consents import Recipients
 from hayat_fhir.services.drafting import Drafting, new_id
-from hayat_fhir.store.records import Resource, Stored
+from hayat_fhir.store.records import Change, Resource, Stored
 from hayat_fhir.store.resources import Resources, VersionConflict
 
 _ATTEMPTS = 8
@@ -47,12 +48,14 @@ class Interactions:
         drafting: Drafting,
         conditional: Conditional,
         auditing: Auditing,
+        recipients: Recipients,
     ) -> None:
         self._resources = resources
         self._policy = policy
         self._drafting = drafting
         self._conditional = conditional
         self._auditing = auditing
+        self._recipients = recipients
 
     async def read(self, caller: Caller, type: str, id: str) -> Stored:
         """The current version.
@@ -139,7 +142,7 @@ class Interactions:
                 if change is None:
                     raise Conflict("a new resource cannot equal an old one")
                 try:
-                    (stored,) = await self._resources.commit([change])
+                    stored = await self._commit(caller, change)
                 except VersionConflict:
                     continue
                 access.touched(stored)
@@ -181,7 +184,7 @@ class Interactions:
                     return Written(old, changed=False)
                 if change is not None:
                     try:
-                        (stored,) = await self._resources.commit([change])
+                        stored = await self._commit(caller, change)
                     except VersionConflict:
                         continue
                     _touch_both(access, old, stored)
@@ -215,7 +218,7 @@ class Interactions:
                     access.patients.update(old.compartments)
                     return Written(old, changed=False)
                 try:
-                    (stored,) = await self._resources.commit([change])
+                    stored = await self._commit(caller, change)
                 except VersionConflict:
                     continue
                 _touch_both(access, old, stored)
@@ -243,6 +246,11 @@ class Interactions:
                 access.patients.update(stored.compartments)
                 return stored
             raise Conflict("others kept changing the same resource")
+
+    async def _commit(self, caller: Caller, change: Change) -> Stored:
+        await self._recipients.check(caller, [change])
+        (stored,) = await self._resources.commit([change])
+        return stored
 
 
 def _present(stored: Stored | None) -> Stored:

@@ -18,6 +18,7 @@ from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.policy import Policy
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.consents import Recipients
 from hayat_fhir.services.contribution import linked_patient, provenance
 from hayat_fhir.services.drafting import Drafting, new_id
 from hayat_fhir.services.interactions import Written
@@ -54,6 +55,7 @@ class Transactions:
         auditing: Auditing,
         patient_id_system: str,
         models: Models,
+        recipients: Recipients,
         base_url: str,
     ) -> None:
         self._resources = resources
@@ -63,6 +65,7 @@ class Transactions:
         self._auditing = auditing
         self._patient_id_system = patient_id_system
         self._models = models
+        self._recipients = recipients
         self._base_url = base_url
 
     async def commit(self, caller: Caller, entries: Sequence[Entry]) -> dict[int, Written]:
@@ -82,6 +85,7 @@ class Transactions:
             for _ in range(_ATTEMPTS):
                 plan = await self._planning.plan(caller, entries)
                 changes, unchanged = await self._draft(caller, entries, plan, validating)
+                await self._recipients.check(caller, changes.values())
                 try:
                     stored = await self._resources.commit(list(changes.values())) if changes else []
                 except VersionConflict:

@@ -158,3 +158,56 @@ async def _sharing(client: PatientClient, partner: str) -> dict[str, Any]:
         if parts["organization"]["reference"] == f"Organization/{partner}":
             return parts
     raise AssertionError("the partner is not listed")
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "Organization/{partner}/_history/1",
+        "Organization/{partner}/",
+        "Organization/{partner}#x",
+        "Organization/",
+        "Organization/nope",
+        "/Organization/{partner}",
+        "#organization",
+        "Patient/{partner}",
+    ],
+)
+async def test_a_consent_about_nobody_is_refused(
+    one: PatientClient, partner: httpx.AsyncClient, site: RunningSite, given: dict[str, Any], reference: str
+) -> None:
+    """A refusal that would count for nothing is not taken, by no way; the exact one ends what was permitted."""
+    refusal = consent(one.id, site.partner, kind="deny")
+    refusal["provision"]["actor"][0]["reference"]["reference"] = reference.format(partner=site.partner)
+    entry = {"resource": refusal, "request": {"method": "POST", "url": "Consent"}}
+    for answer in (
+        await one.http.post("/Consent", json=refusal),
+        await one.http.put(f"/Consent/{given['id']}", json={**refusal, "id": given["id"]}),
+        await one.http.patch(
+            f"/Consent/{given['id']}",
+            json=[{"op": "replace", "path": "/provision", "value": refusal["provision"]}],
+            headers={"Content-Type": "application/json-patch+json"},
+        ),
+        await one.http.post("/", json={"resourceType": "Bundle", "type": "transaction", "entry": [entry]}),
+    ):
+        assert answer.status_code in {400, 422}, answer.text
+    assert (await partner.get(f"/Patient/{one.id}")).status_code == 200
+    exact = consent(one.id, site.partner, kind="deny")
+    assert (await one.http.put(f"/Consent/{given['id']}", json={**exact, "id": given["id"]})).status_code == 200
+    assert (await partner.get(f"/Patient/{one.id}")).status_code == 404
+
+
+async def test_a_contributed_consent_is_not_the_patients_to_change(
+    one: PatientClient, partner: httpx.AsyncClient, site: RunningSite
+) -> None:
+    """It counts for nothing here, whoever writes it: the patient is told so, and a Consent of their own does count."""
+    foreign = (await partner.post("/Consent", json=consent(one.id, site.partner))).json()
+    assert (await one.http.get(f"/Consent/{foreign['id']}")).status_code == 200
+    refusal = {**consent(one.id, site.partner, kind="deny"), "id": foreign["id"]}
+    answer = await one.http.put(f"/Consent/{foreign['id']}", json=refusal)
+    assert answer.status_code == 403
+    assert "another hospital" in issues(answer)[0]["diagnostics"]
+    own = await one.http.post("/Consent", json=consent(one.id, site.partner, kind="deny"))
+    assert own.status_code == 201, own.text
+    assert (await _sharing(one, site.partner))["basis"] == "consent"
+    await one.http.put(f"/Consent/{own.json()['id']}", json={**own.json(), "status": "entered-in-error"})
