@@ -31,7 +31,7 @@ class Caller:
     are the granted SMART v2 scopes. ``patients``: for a patient, their own Patient id; for a partner, the ids
     of the patients shared with it. ``rights``: what the site allows this person beyond their role
     (``records:amend``). ``source`` marks what a partner contributes (its partner id), else None. ``limits``: of which
-    ``patients`` a partner sees some resource types only, by the patients' own consent. ``emergency``: the patients
+    patients a partner sees some resource types only, or none, by the patients' own consent. ``emergency``: the patients
     (ids) for whom this doctor has broken the glass, and until when (seconds since 1970). ``session`` and ``expires``:
     the token (its ``jti``) of the session and when it ends, which is ``token`` unless that is of an emergency.
     """

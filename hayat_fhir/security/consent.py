@@ -166,7 +166,7 @@ def _refused(where: str, why: str) -> Unprocessable:
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The patients that a partner sees (ids), and of those whom it does not see whole, what."""
+    """The patients that a partner sees (ids), and what of those whose Consents name it: of some, nothing."""
 
     patients: frozenset[str] = field(default_factory=frozenset)
     limits: frozenset[tuple[str, Terms]] = field(default_factory=frozenset)

@@ -78,12 +78,11 @@ class Consents:
             said = terms(consents, partner, moment)
             if said is None:
                 continue
+            limits.add((patient, said))
             if said.nothing:
                 patients.discard(patient)
-            else:
-                limits.add((patient, said))
-                if said.given:
-                    patients.add(patient)
+            elif said.given:
+                patients.add(patient)
         return Shared(frozenset(patients), frozenset(limits))
 
     async def terms(self, patient: str, partner: str, access: Access) -> Terms:

@@ -1,7 +1,8 @@
 """The worklist of a modality: the imaging orders that are addressed to it, or that it may see anyway.
 
-A ServiceRequest is addressed to a peer where its performer is the peer's Organization: whoever orders decides so that
-this peer learns whose it is. Its Appointment says when. PS3.4 annex K,
+A ServiceRequest of this site is addressed to a peer where its performer is the peer's Organization: whoever orders
+decides so that this peer learns whose it is, unless the patient's Consent denies the peer orders. What a partner has
+sent decides nothing of the kind. Its Appointment says when. PS3.4 annex K,
 https://dicom.nema.org/medical/dicom/current/output/html/part04.html#chapter_K
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hayat_fhir.dicom.matching import Condition, admits, normal_values
@@ -22,8 +24,8 @@ from hayat_fhir.services.worklist_entry import Attributes, is_imaging, worklist_
 from hayat_fhir.store.records import Page, Stored
 from hayat_fhir.store.resources import Resources
 
-_ADDRESSED = Restriction(everything=True)
-"""What is addressed to a peer, but what is labelled restricted."""
+_UNLABELLED = Restriction(everything=True)
+"""All but what is labelled restricted."""
 _PAGE = 100
 _OVER = frozenset({"cancelled", "noshow", "entered-in-error", "fulfilled"})
 Wanted = Mapping[str, Sequence[Condition]]
@@ -54,13 +56,14 @@ class Worklist:
         try:
             visible = self._policy.restriction(caller, Interaction.SEARCH, "ServiceRequest")
             people = self._policy.restriction(caller, Interaction.READ, "Patient")
+            consented = _consented(caller)
             addressed = [("status", "active"), ("performer", caller.reference or "")]
-            for pairs, orders, patients in (
-                (addressed, _ADDRESSED, _ADDRESSED),
-                ([("status", "active")], visible, people),
+            for pairs, orders, patients, ours in (
+                (addressed, consented, consented, True),
+                ([("status", "active")], visible, people, False),
             ):
                 async for page in self._pages("ServiceRequest", pairs, orders):
-                    fresh = [one for one in page if one.id not in seen]
+                    fresh = [one for one in page if one.id not in seen and not (ours and one.source is not None)]
                     seen.update(one.id for one in fresh)
                     matches = await self._entries(fresh, patients, station, wanted)
                     if matches:
@@ -101,7 +104,7 @@ class Worklist:
             return {}
         pairs = [("based-on", ",".join(one.reference for one in orders))]
         found: dict[str, dict[str, Any]] = {}
-        async for page in self._pages("Appointment", pairs, _ADDRESSED):
+        async for page in self._pages("Appointment", pairs, _UNLABELLED):
             for one in page:
                 resource = one.resource or {}
                 if resource.get("status") in _OVER:
@@ -126,6 +129,12 @@ class Worklist:
             if page.next is None:
                 return
             after = page.next
+
+
+def _consented(caller: Caller) -> Restriction:
+    """What may be addressed to this peer: nothing of patients who do not consent to its having orders."""
+    denied = {f"Patient/{patient}" for patient, terms in caller.limits if not terms.allow("ServiceRequest")}
+    return replace(_UNLABELLED, hidden=frozenset(denied))
 
 
 def _meets(entry: Attributes, wanted: Wanted) -> bool:

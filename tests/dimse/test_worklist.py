@@ -19,6 +19,7 @@ from .gateway import Gateway, keys, opened_gateway, tool
 SITE = Caller(Role.SITE, "test")
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
 SNOMED = "http://snomed.info/sct"
+IMAGES = {"system": "http://hl7.org/fhir/resource-types", "code": "ImagingStudy"}
 
 
 @pytest.fixture
@@ -30,10 +31,10 @@ async def gateway(mongodb_url: str, database_name: str, tmp_path: Path) -> Async
         yield running
 
 
-async def create(gateway: Gateway, type: str, **content: Any) -> str:
+async def create(gateway: Gateway, type: str, by: Caller = SITE, **content: Any) -> str:
     """Store a resource; its reference."""
     kept = {name: value for name, value in content.items() if value is not None}
-    written = await gateway.site.interactions.create(SITE, type, {"resourceType": type, **kept})
+    written = await gateway.site.interactions.create(by, type, {"resourceType": type, **kept})
     return written.stored.reference
 
 
@@ -201,3 +202,41 @@ async def test_bad_queries(ordered: Gateway) -> None:
     assert (await find(ordered, asked({"ScheduledProcedureStepStartDate": "soon"})))[1] == 0xA900
     found, status = await find(ordered, keys(None, PatientID=""))
     assert (len(found), status) == (2, 0x0000)
+
+
+async def test_a_partner_puts_nobody_on_its_own_worklist(gateway: Gateway) -> None:
+    """What it contributes itself is not addressed to it: it may name any patient."""
+    one = await patient(gateway, "1", "Kaya", "Ali")
+    mine = Caller(
+        Role.PARTNER,
+        gateway.titles["CT1"].id,
+        f"Organization/{gateway.titles['CT1'].id}",
+        scopes=frozenset({"system/*.cruds"}),
+        source=gateway.titles["CT1"].id,
+    )
+    await order(gateway, one, "CT1", by=mine)
+    assert await find(gateway, asked()) == ([], 0x0000)
+    await order(gateway, one, "CT1")
+    assert [entry.PatientID for entry in (await find(gateway, asked()))[0]] == ["1"]
+
+
+@pytest.mark.parametrize("given", [{"type": "deny"}, {"type": "permit", "class": [IMAGES]}])
+async def test_whom_a_patient_denies_is_not_told_of_orders(gateway: Gateway, given: dict[str, Any]) -> None:
+    """Whatever is ordered there: not the order, nor whose it is; another device is told."""
+    one, two = await patient(gateway, "1", "Kaya", "Ali"), await patient(gateway, "2", "Demir", "Ayla")
+    for subject in (one, two):
+        await order(gateway, subject, "CT1")
+        await order(gateway, subject, "US1", "US")
+    actor = {"role": {"text": "recipient"}, "reference": {"reference": f"Organization/{gateway.titles['CT1'].id}"}}
+    await create(
+        gateway,
+        "Consent",
+        status="active",
+        scope={"coding": [{"code": "patient-privacy"}]},
+        category=[{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+        policyRule={"text": "consent"},
+        patient={"reference": one},
+        provision={"actor": [actor], **given},
+    )
+    assert [entry.PatientID for entry in (await find(gateway, asked()))[0]] == ["2"]
+    assert sorted(entry.PatientID for entry in (await find(gateway, asked(), "US1"))[0]) == ["1", "2"]
