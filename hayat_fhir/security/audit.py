@@ -202,18 +202,18 @@ def audit_events(
     site: str,
     entities: Sequence[str] = (),
     patients: Sequence[str] = (),
+    told: Sequence[str] = (),
     query: str | None = None,
     request_id: str | None = None,
+    reason: str | None = None,
+    purpose: str | None = None,
+    description: str | None = None,
 ) -> tuple[dict[str, Any], ...]:
-    """The AuditEvents of one access as BALP asks: where several patients are concerned, one for each of them.
+    """The AuditEvents of one access: the whole one, and one for each of those patients who are ``told`` on their own.
 
-    None of these names another patient, nor carries the query, which may: the first one does, and no patient.
+    As BALP asks, those that a patient is to read name no other patient, nor carry the query, which may.
     """
-    if len(patients) < 2:
-        shown: Sequence[tuple[Sequence[str], Sequence[str], str | None]] = [(entities, patients, query)]
-    else:
-        rest = [reference for reference in entities if reference not in patients]
-        shown = [(rest, (), query), *(((), (patient,), None) for patient in patients)]
+    shown = [(entities, patients, query), *(((), (patient,), None) for patient in told)]
     return tuple(
         audit_event(
             interaction=interaction,
@@ -225,6 +225,9 @@ def audit_events(
             patients=who,
             query=asked,
             request_id=request_id,
+            reason=reason,
+            purpose=purpose,
+            description=description,
         )
         for some, who, asked in shown
     )

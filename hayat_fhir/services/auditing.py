@@ -1,11 +1,17 @@
 """Every disclosure, change and refusal leaves an AuditEvent that is durable before the answer leaves.
 
-The event follows IHE Basic Audit Log Patterns, https://profiles.ihe.net/ITI/BALP/.
+The event follows IHE Basic Audit Log Patterns, https://profiles.ihe.net/ITI/BALP/. One about several patients is in
+no patient's compartment, for it names the others: each of them is told by an event of their own. Where somebody goes
+through lists of patients, or has one renewed over and over, that one is written once a minute for each patient: it says
+who has looked, and what was asked stands in the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -14,12 +20,18 @@ from uuid import uuid4
 
 from hayat_fhir.errors import Category, Refusal
 from hayat_fhir.search.indexing import Indexer
-from hayat_fhir.security.audit import audit_event
+from hayat_fhir.security.audit import audit_events
 from hayat_fhir.security.callers import Caller
 from hayat_fhir.store.audit_events import AuditLog
-from hayat_fhir.store.records import Change, Stored
+from hayat_fhir.store.records import Change, Resource, Stored
 
 _SERVER_FAULTS = frozenset({Category.UNAVAILABLE})
+_LISTS = frozenset({"search-type", "history-type", "history-system", "query", "operation-outbox", "operation-arrivals"})
+"""Interactions whose answers are lists of whatever is there, of many patients, and that clients renew by themselves."""
+_WINDOW = 60.0
+_REMEMBERED = 2**16
+_BREATH = 16
+"""Events made before the event loop gets a turn."""
 
 
 @dataclass(slots=True)
@@ -58,6 +70,7 @@ class Auditing:
         self._log = log
         self._indexer = indexer
         self._site = site
+        self._told: OrderedDict[tuple[str, str, str], float] = OrderedDict()
 
     @asynccontextmanager
     async def access(
@@ -98,17 +111,22 @@ class Auditing:
         purpose: str | None = None,
         description: str | None = None,
     ) -> None:
-        """Write one event and wait until it is durable; ``reason`` is why, as the caller says, ``purpose`` its code.
+        """Write the event, and wait until it is durable; ``reason`` is why, as the caller says, ``purpose`` its code.
+
+        Where several patients are concerned, each is told besides.
 
         Raises:
             Unavailable: It could not be made durable.
         """
-        event = audit_event(
+        concerned = tuple(sorted({patient for patient in patients if patient.startswith("Patient/")}))
+        told = self._to_tell(caller, interaction, concerned)
+        events = audit_events(
             interaction=interaction,
             caller=caller,
             outcome=outcome,
             entities=tuple(dict.fromkeys(entities)),
-            patients=tuple(sorted(patient for patient in patients if patient.startswith("Patient/"))),
+            patients=concerned,
+            told=told,
             query=query,
             recorded=datetime.now(UTC),
             site=self._site,
@@ -116,11 +134,45 @@ class Auditing:
             purpose=purpose,
             description=description,
         )
+        if told:
+            await self._append_all(events)
+            if interaction in _LISTS:
+                self._remember(caller, interaction, told)
+        else:
+            await self._log.append(self._change(events[0]))
+        asked = ASKED.get()
+        if asked is not None:
+            asked.recorded = True
+
+    def _change(self, event: Resource) -> Change:
         id = str(uuid4())
         compartments = tuple(self._indexer.compartments(event, id))
         if len(compartments) > 1:
             compartments = ()  # one patient must not read of another in what is about both
-        await self._log.append(Change("AuditEvent", id, 0, event, self._indexer.index(event, id), compartments))
-        asked = ASKED.get()
-        if asked is not None:
-            asked.recorded = True
+        return Change("AuditEvent", id, 0, event, self._indexer.index(event, id), compartments)
+
+    async def _append_all(self, events: Sequence[Resource]) -> None:
+        changes = []
+        for number, event in enumerate(events):
+            if number % _BREATH == 0:
+                await asyncio.sleep(0)
+            changes.append(self._change(event))
+        await asyncio.gather(*map(self._log.append, changes))
+
+    def _to_tell(self, caller: Caller, interaction: str, patients: Sequence[str]) -> Sequence[str]:
+        """Which of several patients are to be told on their own: all, but of lists that they have just been told of."""
+        if len(patients) < 2:
+            return ()
+        if interaction not in _LISTS or caller.emergency:
+            return patients
+        since = time.monotonic() - _WINDOW
+        return [one for one in patients if self._told.get((caller.subject, interaction, one), since) <= since]
+
+    def _remember(self, caller: Caller, interaction: str, patients: Sequence[str]) -> None:
+        now = time.monotonic()
+        for patient in patients:
+            key = (caller.subject, interaction, patient)
+            self._told[key] = now
+            self._told.move_to_end(key)
+        while len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)

@@ -133,7 +133,7 @@ def test_events_share_nothing_that_can_be_changed() -> None:
 
 
 def test_one_event_for_each_patient(validator: Validator) -> None:
-    """As BALP asks: none names two, and none that names one carries the query."""
+    """As BALP asks: none that one is to read names another or carries the query; the whole one names all."""
     patients = ("Patient/1", "Patient/2", "Patient/3")
     found = audit_events(
         interaction="search-type",
@@ -143,20 +143,23 @@ def test_one_event_for_each_patient(validator: Validator) -> None:
         site="Hospital",
         entities=("Patient/1", "Observation/9"),
         patients=patients,
+        told=patients[:2],
         query="Patient?name=x",
         request_id="r1",
+        reason="why",
     )
     for each in found:
         validator.validate(each)
     named = [[name for name in patients if f"'{name}'" in str(each)] for each in found]
-    assert named == [[], ["Patient/1"], ["Patient/2"], ["Patient/3"]]
-    assert [any("query" in entity for entity in each["entity"]) for each in found] == [True, False, False, False]
+    assert named == [[*patients], ["Patient/1"], ["Patient/2"]]
+    assert [any("query" in entity for entity in each["entity"]) for each in found] == [True, False, False]
+    assert all(each["purposeOfEvent"] == [{"text": "why"}] for each in found)
     assert "Observation/9" in str(found[0])
     assert "Observation/9" not in str(found[1:])
 
 
 def test_one_patient_one_event() -> None:
-    """The same as without splitting."""
+    """The same, where nobody is to be told on their own."""
     single = {"interaction": "read", "caller": DOCTOR, "outcome": "0", "recorded": NOW, "site": "Hospital"}
     for patients in ((), ("Patient/1",)):
         assert audit_events(**single, patients=patients) == (audit_event(**single, patients=patients),)
