@@ -98,14 +98,16 @@ def deleted_answer(request: Request, stored: Stored | None) -> Answer:
 
 
 def written_answer(request: Request, written: Written, base_url: str) -> Answer:
-    """201 or 200 with the version's Location, and the body that Prefer asks for."""
+    """201 or 200 with the version's Location, and the body that Prefer asks for.
+
+    Of a match that the client may not read nothing but its name: the Location, and the ETag.
+    """
     stored = written.stored
     location = f"{base_url}/{stored.reference}/_history/{stored.version}"
-    headers = (
-        (b"location", location.encode()),
-        (b"etag", etag(stored.version)),
-        (b"last-modified", last_modified(stored.updated)),
-    )
+    headers: Headers = ((b"location", location.encode()), (b"etag", etag(stored.version)))
+    if not written.shown:
+        return request.answer(200, None, headers)
+    headers = (*headers, (b"last-modified", last_modified(stored.updated)))
     status = 201 if written.created else 200
     match request.preference.returns:
         case "minimal":

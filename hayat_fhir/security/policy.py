@@ -124,6 +124,14 @@ class Policy:
             return replace(found, hidden=_PERSONNEL)
         return found
 
+    def shows(self, caller: Caller, type: str, stored: Old) -> bool:
+        """Whether the caller may read this version: what was found for another reason is shown only then."""
+        try:
+            restriction = self.restriction(caller, Interaction.READ, type)
+        except Forbidden:
+            return False
+        return sees(restriction, stored.compartments, stored.source, restricted=is_restricted(stored.resource))
+
     def check_write(
         self,
         caller: Caller,

@@ -48,13 +48,17 @@ ASKED: ContextVar[Asked | None] = ContextVar("asked", default=None)
 
 @dataclass(slots=True)
 class Access:
-    """What one access has touched so far: references of resources, and of the patients they are about."""
+    """What one access has touched so far: references of resources, and of the patients they are about.
+
+    ``description`` says of its success what the interaction's name does not.
+    """
 
     entities: list[str] = field(default_factory=list)
     patients: set[str] = field(default_factory=set)
     query: str | None = None
     reason: str | None = None
     purpose: str | None = None
+    description: str | None = None
 
     def touched(self, *stored: Stored) -> None:
         """Add versions that were disclosed or written, and the patients in whose compartments they are."""
@@ -97,6 +101,7 @@ class Auditing:
             access.query,
             access.reason,
             access.purpose,
+            access.description,
         )
 
     async def record(

@@ -19,15 +19,21 @@ from hayat_fhir.store.records import Change, Resource, Stored
 from hayat_fhir.store.resources import Resources, VersionConflict
 
 _ATTEMPTS = 8
+_MATCHED = "nothing was created: the condition matched, and the caller was told the id only"
+_MATCHED_AND_SHOWN = "nothing was created: the condition matched what the caller may read"
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """The version that is current after a write, and whether the write created the resource or changed it."""
+    """The version that is current after a write, and whether the write created the resource or changed it.
+
+    ``shown``: the caller may read it. A partner's condition may match what it may only link to, and learns the id of.
+    """
 
     stored: Stored
     created: bool = False
     changed: bool = True
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +142,9 @@ class Interactions:
                     existing = await self._conditional.match(caller, type, if_none_exist)
                     if existing is not None:
                         access.touched(existing)
-                        return Written(existing, changed=False)
+                        shown = self._policy.shows(caller, existing.type, existing)
+                        access.description = _MATCHED_AND_SHOWN if shown else _MATCHED
+                        return Written(existing, changed=False, shown=shown)
                     id = await self._conditional.claim(caller, type, if_none_exist, id)
                 change = self._drafting.put(caller, type, id, resource, None)
                 if change is None:

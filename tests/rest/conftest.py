@@ -36,7 +36,10 @@ class PartnerKeys:
 
 @dataclass(frozen=True, slots=True)
 class RunningSite:
-    """A site that answers at ``url``; ``token`` makes a fresh one by name; ``partner`` is the partner's id."""
+    """A site that answers at ``url``; ``token`` makes a fresh one by name; ``partner`` is the partner's id.
+
+    The partner's name may be followed by a scope.
+    """
 
     url: str
     token: Callable[[str], str]
@@ -101,8 +104,9 @@ async def _people(opened: Site) -> RunningSite:
     partner = await opened.registration.partner(PartnerDetails("Partner Hospital", jwks={"keys": [public]}))
 
     def token(name: str) -> str:
-        if name == "partner":
-            return opened.authorization.token_for_partner(partner, frozenset({"system/*.cruds"}))
+        if name.startswith("partner"):
+            scope = name.removeprefix("partner").strip() or "system/*.cruds"
+            return opened.authorization.token_for_partner(partner, frozenset({scope}))
         return opened.authorization.token_for_account(accounts[name])
 
     patients = {name: (account.reference or "").rpartition("/")[2] for name, account in accounts.items()}
