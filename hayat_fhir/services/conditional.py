@@ -10,9 +10,11 @@ from urllib.parse import parse_qsl
 
 from hayat_fhir.errors import InvalidRequest, PreconditionFailed
 from hayat_fhir.search.conditions import AllOf, Condition, Ids, Not
+from hayat_fhir.search.escaping import parts, split
 from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.search.query import parse
 from hayat_fhir.security.callers import Caller, Restriction, Role
+from hayat_fhir.security.identity import links
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.store.claims import Claims
 from hayat_fhir.store.records import Stored
@@ -114,15 +116,10 @@ class Conditional:
     def _visibility(
         self, caller: Caller, type: str, criteria: str, interaction: Interaction = Interaction.CREATE
     ) -> Restriction:
-        """A partner links patients and imaging studies to the site's own by identifier, and by nothing else."""
+        """A partner links patients and imaging studies to the site's own by their identifiers, and by nothing else."""
         restriction = self._policy.restriction(caller, interaction, type)
-        links = interaction in {Interaction.CREATE, Interaction.SEARCH}
-        if (
-            links
-            and caller.role is Role.PARTNER
-            and type in _LINKABLE
-            and {n for n, _ in _pairs(criteria)} == {"identifier"}
-        ):
+        linking = interaction in {Interaction.CREATE, Interaction.SEARCH}
+        if linking and caller.role is Role.PARTNER and type in _LINKABLE and _are_identifiers(criteria):
             return _LINKED
         return restriction
 
@@ -131,6 +128,21 @@ class Conditional:
         scope = "" if self._visibility(caller, type, criteria).everything else caller.subject
         canonical = "&".join(sorted(f"{name}={value}" for name, value in _pairs(criteria)))
         return sha256(f"{type}\x1f{scope}\x1f{canonical}".encode()).hexdigest()
+
+
+def _are_identifiers(criteria: str) -> bool:
+    """Whether the criteria are identifiers that may link, each with its issuer, for a bare number is anybody's."""
+    pairs = _pairs(criteria)
+    values = [value for _, text in pairs for value in parts(text, ",")]
+    return {name for name, _ in pairs} == {"identifier"} and all(_may_link(value) for value in values)
+
+
+def _may_link(token: str) -> bool:
+    try:
+        system, value = split(token, "|")
+    except ValueError:
+        return False
+    return links(system, value)
 
 
 def _pairs(criteria: str) -> list[tuple[str, str]]:

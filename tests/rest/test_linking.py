@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .clients import patient, post
+from .clients import SYSTEM, entry, patient, post, transaction
 from .conftest import RunningSite
 
 ID_CARD = "urn:hayat:id-card"
@@ -68,3 +68,37 @@ async def test_a_match_in_sight_is_shown(
         answer = await _linked(client, f"identifier={number['system']}|{number['value']}", patient())
         assert answer.status_code == 200
         assert answer.json() == made
+
+
+@pytest.mark.parametrize("criteria", ["{number}", "{system}|", "|{number}", "{system}|{number},{number}"])
+async def test_a_number_without_its_issuer_links_nobody(
+    staff: httpx.AsyncClient, partner: httpx.AsyncClient, unique: str, criteria: str
+) -> None:
+    """It meets what the partner itself has contributed only: alone, in a transaction, and as a reference."""
+    system = f"http://issuer.example/{unique}"
+    await post(staff, patient(identifier=[{"system": system, "value": unique}]))
+    named = f"identifier={criteria.format(system=system, number=unique)}"
+    answer = await _linked(partner, named, patient())
+    assert answer.status_code == 201, answer.text
+    bundle = transaction(entry("POST", "Patient", patient(), ifNoneExist=f"{named},x{unique}"))
+    answer = await partner.post("/", json=bundle)
+    assert answer.json()["entry"][0]["response"]["status"] == "201"
+    report = {
+        "resourceType": "DiagnosticReport",
+        "status": "final",
+        "code": {"text": "Report"},
+        "subject": {"reference": f"Patient?{named}"},
+    }
+    answer = await partner.post("/", json=transaction(entry("POST", "DiagnosticReport", report)))
+    assert answer.status_code == 412
+
+
+async def test_several_identifiers_with_their_issuers_link(
+    staff: httpx.AsyncClient, partner: httpx.AsyncClient, unique: str
+) -> None:
+    """As another hospital's share names a patient; a comma in a number is escaped."""
+    own = await post(staff, patient(identifier=[{"system": SYSTEM, "value": f"{unique},1"}]))
+    criteria = f"identifier=http://other.example/Patient|{unique},{SYSTEM}|{unique}\\,1"
+    answer = await _linked(partner, criteria, patient())
+    assert answer.status_code == 200
+    assert f"/Patient/{own['id']}/" in answer.headers["location"]
