@@ -28,5 +28,6 @@ async def serve_worker(settings: Settings) -> None:
             tasks.create_task(site.imaging_visibility.run(stop))
             tasks.create_task(site.procedures.run(stop))
             tasks.create_task(site.reindexing.run(stop))
+            tasks.create_task(site.earlier_versions.run(stop))
             for _ in range(_DELIVERIES):
                 tasks.create_task(site.exchange.run(stop))

@@ -21,6 +21,7 @@ from hayat_fhir.services.searching import Searching
 from hayat_fhir.services.transactions import Transactions
 from hayat_fhir.services.type_histories import TypeHistories
 from hayat_fhir.store.claims import Claims
+from hayat_fhir.store.earlier_versions import EarlierVersions
 from hayat_fhir.store.type_history import TypeHistory
 
 
@@ -38,6 +39,7 @@ class Records:
     bundles: Bundles
     everything: Everything
     histories: TypeHistories
+    earlier_versions: EarlierVersions
 
 
 def records(base: Foundation, models: ModelProcesses) -> Records:
@@ -85,4 +87,5 @@ def records(base: Foundation, models: ModelProcesses) -> Records:
         bundles=Bundles(interactions, conditional_writes, searching, transactions, settings.fhir_url),
         everything=Everything(resources, policy, auditing, tuple(loaded.compartments), cursor_secret),
         histories=TypeHistories(TypeHistory(base.database), policy, auditing, cursor_secret),
+        earlier_versions=EarlierVersions(base.database),
     )

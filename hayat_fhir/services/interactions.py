@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from hayat_fhir.errors import Conflict, Forbidden, Gone, InvalidRequest, NotFound, PreconditionFailed
 from hayat_fhir.fhir.patch import Operation, patched
-from hayat_fhir.security.callers import UNRESTRICTED, Caller, Restriction, Role
+from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Access, Auditing
 from hayat_fhir.services.conditional import Conditional
@@ -76,23 +76,10 @@ class Interactions:
             restriction = self._policy.restriction(caller, Interaction.READ, type)
             found = await self._resources.read(type, id, restriction)
             if found is None and caller.role is Role.DOCTOR:
-                await self._check_glass(type, id, restriction)
+                check_glass(await self._resources.read(type, id, replace(restriction, restricted=True)))
             stored = _present(found)
             access.patients.update(stored.compartments)
             return stored
-
-    async def _check_glass(self, type: str, id: str, restriction: Restriction) -> None:
-        """Tell a doctor that a record is there, and what opens it in an emergency.
-
-        Raises:
-            Forbidden: It is withheld for nothing but its label.
-        """
-        stored = await self._resources.read(type, id, replace(restriction, restricted=True))
-        if stored is not None and not stored.deleted:
-            raise Forbidden(
-                "this record is restricted; in an emergency Patient/[id]/$break-glass opens it, with a reason",
-                code="suppressed",
-            )
 
     async def vread(self, caller: Caller, type: str, id: str, version: int) -> Stored:
         """One version, as it was.
@@ -100,11 +87,14 @@ class Interactions:
         Raises:
             NotFound: No such version, or outside what the caller may see.
             Gone: That version is a deletion.
-            Forbidden: The type is outside the caller's role or scopes.
+            Forbidden: As for ``read``; a version is restricted where it or a later one has been labelled so.
         """
         async with self._auditing.access(caller, "vread", f"{type}/{id}/_history/{version}") as access:
             restriction = self._policy.restriction(caller, Interaction.VREAD, type)
-            stored = _present(await self._resources.vread(type, id, version, restriction))
+            found = await self._resources.vread(type, id, version, restriction)
+            if found is None and caller.role is Role.DOCTOR:
+                check_glass(await self._resources.vread(type, id, version, replace(restriction, restricted=True)))
+            stored = _present(found)
             access.patients.update(stored.compartments)
             return stored
 
@@ -115,12 +105,14 @@ class Interactions:
 
         Raises:
             NotFound: No version that the caller may see.
-            Forbidden: The type is outside the caller's role or scopes.
+            Forbidden: As for ``read``.
         """
         async with self._auditing.access(caller, "history-instance", f"{type}/{id}") as access:
             restriction = self._policy.restriction(caller, Interaction.HISTORY, type)
             versions = await self._resources.history(type, id, restriction, limit=count + 1, before=before)
             if not versions and before is None:
+                if caller.role is Role.DOCTOR:
+                    check_glass(await self._resources.read(type, id, replace(restriction, restricted=True)))
                 raise NotFound("no such resource")
             page = versions[:count]
             for version in page:
@@ -259,6 +251,19 @@ class Interactions:
         await self._recipients.check(caller, [change])
         (stored,) = await self._resources.commit([change])
         return stored
+
+
+def check_glass(withheld: Stored | None) -> None:
+    """Tell a doctor that a record is there, and what opens it in an emergency: ``withheld``, for nothing but its label.
+
+    Raises:
+        Forbidden: There is one.
+    """
+    if withheld is not None and not withheld.deleted:
+        raise Forbidden(
+            "this record is restricted; in an emergency Patient/[id]/$break-glass opens it, with a reason",
+            code="suppressed",
+        )
 
 
 def _present(stored: Stored | None) -> Stored:

@@ -3,7 +3,8 @@
 One change needs no transaction of MongoDB. A new resource is one insert. Otherwise the old version goes into
 the history, then the current document is replaced on condition that it still has the expected version. A crash
 between the two leaves a row that says what the current document says, and that readers skip. Several changes
-put all old versions into the history first, and replace and insert in one transaction.
+put all old versions into the history first, and replace and insert in one transaction. So does a change that is
+restricted, for it withholds the earlier versions too.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from hayat_fhir.store.documents import (
     to_document,
     to_history,
 )
+from hayat_fhir.store.earlier_versions import withhold
 from hayat_fhir.store.faults import answered
 from hayat_fhir.store.grouping import GroupedInserts
 from hayat_fhir.store.indexes import HISTORY
@@ -74,7 +76,7 @@ class Commits:
         if not changes:
             return []
         with answered():
-            if len(changes) == 1:
+            if len(changes) == 1 and not (changes[0].restricted and changes[0].expected):
                 return [await self._commit_one(changes[0])]
             return await self._commit_all(changes)
 
@@ -152,6 +154,9 @@ class Commits:
                 places = [place for place in documents if changes[place].type == type]
                 await _insert(session, collection, [p for p in places if not changes[p].expected], documents)
                 await _replace(session, collection, [p for p in places if changes[p].expected], changes, documents)
+                labelled = [changes[p] for p in places if changes[p].expected and changes[p].restricted]
+                below = {change.id: change.expected + 1 for change in labelled}
+                await withhold(self._database, type, below, session)
         except BaseException:
             await session.abort_transaction()
             raise

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .clients import ids, issues, observation, post
+from .clients import entry, ids, issues, observation, post, transaction
 from .conftest import PatientClient, RunningSite
 
 RESTRICTED = {"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}]}
@@ -74,6 +74,62 @@ async def test_the_glass_opens_one_patient_to_one_doctor(
         async with both:
             for id in (secret, foreign):
                 assert (await both.get(f"/Observation/{id}")).status_code == 200
+
+
+async def shown_in_histories(client: httpx.AsyncClient, id: str, since: str) -> dict[str, list[str]]:
+    """The versions of an Observation that the three histories show."""
+    found: dict[str, list[str]] = {}
+    for path in (f"/Observation/{id}/_history", "/Observation/_history", "/_history"):
+        answer = await client.get(path, params={} if id in path else {"_since": since, "_count": 200})
+        rows = answer.json().get("entry", ()) if answer.status_code == 200 else ()
+        found[path] = [row["response"]["etag"] for row in rows if row["fullUrl"].endswith(id)]
+    return found
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_a_label_withholds_the_earlier_versions(
+    site: RunningSite,
+    one: PatientClient,
+    doctor: httpx.AsyncClient,
+    partner: httpx.AsyncClient,
+    together: bool,
+) -> None:
+    """Labelled by itself or in a transaction: by vread and all histories, for everybody but who breaks the glass."""
+    written = await post(doctor, observation(one.id))
+    id, since = written["id"], written["meta"]["lastUpdated"]
+    changed = {**written, "status": "amended"}
+    assert (await doctor.put(f"/Observation/{id}", json=changed)).status_code == 200
+    labelled = {**changed, "meta": RESTRICTED}
+    if together:
+        answer = await doctor.post("", json=transaction(entry("PUT", f"Observation/{id}", labelled)))
+    else:
+        answer = await doctor.put(f"/Observation/{id}", json=labelled)
+    assert answer.status_code == 200, answer.text
+    for version in ("1", "2", "3"):
+        refused = await doctor.get(f"/Observation/{id}/_history/{version}")
+        assert refused.status_code == 403
+        assert issues(refused)[0]["code"] == "suppressed"
+        for client in (one.http, partner):
+            assert (await client.get(f"/Observation/{id}/_history/{version}")).status_code == 404
+    refused = await doctor.get(f"/Observation/{id}/_history")
+    assert (refused.status_code, issues(refused)[0]["code"]) == (403, "suppressed")
+    assert (await doctor.get(f"/Observation/{id}/_history/4")).status_code == 404
+    for client in (doctor, one.http, partner):
+        assert not any((await shown_in_histories(client, id, since)).values())
+    async with await broken(site, doctor, one.id) as emergency:
+        assert (await emergency.get(f"/Observation/{id}/_history/1")).json()["status"] == "final"
+        for versions in (await shown_in_histories(emergency, id, since)).values():
+            assert versions == ['W/"3"', 'W/"2"', 'W/"1"']
+        assert (await emergency.delete(f"/Observation/{id}")).status_code == 204
+    for client in (doctor, one.http):
+        assert not any((await shown_in_histories(client, id, since)).values())
+    assert (await doctor.put(f"/Observation/{id}", json=written)).status_code == 201
+    assert (await doctor.get(f"/Observation/{id}")).status_code == 200
+    for versions in (await shown_in_histories(doctor, id, since)).values():
+        assert versions == ['W/"5"']
+    for version in ("1", "3"):
+        assert (await doctor.get(f"/Observation/{id}/_history/{version}")).status_code == 403
+    assert (await doctor.get(f"/Observation/{id}/_history/4")).status_code == 404
 
 
 async def test_breaking_it_and_what_is_read_is_written_down(

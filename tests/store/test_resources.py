@@ -15,6 +15,7 @@ from hayat_fhir.search.entries import IndexEntries, key
 from hayat_fhir.security.callers import UNRESTRICTED, Restriction
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.documents import WITHOUT_INDEX, to_history
+from hayat_fhir.store.earlier_versions import EarlierVersions
 from hayat_fhir.store.records import Change
 from hayat_fhir.store.resources import Resources, VersionConflict
 
@@ -40,6 +41,36 @@ async def test_create_update_delete_and_create_again(resources: Resources, chang
     for version in versions:
         assert await resources.vread("Observation", "a", version.version, UNRESTRICTED) == version
     assert await resources.vread("Observation", "a", 5, UNRESTRICTED) is None
+
+
+async def test_a_label_withholds_what_was_before(resources: Resources, change: MakeChange, database: Database) -> None:
+    """Also versions that software of before that rule has left open, once the worker has run; and nothing else."""
+    everybody = Restriction(everything=True)
+    for id in ("a", "b"):
+        for version in range(3):
+            await resources.commit([change(id, expected=version)])
+    await resources.commit([change("a", expected=3, restricted=True)])
+    assert await resources.history("Observation", "a", everybody, limit=10) == []
+    assert len(await resources.history("Observation", "a", UNRESTRICTED, limit=10)) == 4
+    assert len(await resources.history("Observation", "b", everybody, limit=10)) == 3
+
+    await resources.commit([change("a", expected=4)])
+    assert [one.version for one in await resources.history("Observation", "a", everybody, limit=10)] == [5]
+
+    await database.collection("Observation_history").update_many({}, {"$set": {"restricted": False}})
+    await database.collection("Observation").update_one({"_id": "b"}, {"$set": {"restricted": True}})
+    await EarlierVersions(database).catch_up()
+    assert await resources.history("Observation", "b", everybody, limit=10) == []
+    assert len(await resources.history("Observation", "a", everybody, limit=10)) == 5
+
+
+async def test_a_label_that_is_not_stored_withholds_nothing(resources: Resources, change: MakeChange) -> None:
+    """A change that comes too late leaves the earlier versions as they are."""
+    for version in range(3):
+        await resources.commit([change(expected=version)])
+    with pytest.raises(VersionConflict):
+        await resources.commit([change(expected=2, restricted=True), change("b")])
+    assert len(await resources.history("Observation", "a", Restriction(everything=True), limit=10)) == 3
 
 
 async def test_history_is_paged_by_version(resources: Resources, change: MakeChange) -> None:
@@ -264,15 +295,15 @@ async def test_deleted_resources_stay_within_their_compartments(resources: Resou
 
 async def test_each_version_is_judged_by_its_own_compartments(resources: Resources, change: MakeChange) -> None:
     """A resource that moved from one patient to another shows each of them only their own versions."""
-    await resources.commit([change(compartments=("Patient/1",))])
-    await resources.commit([change(expected=1, compartments=("Patient/2",))])
-    await resources.commit([change(expected=2, compartments=("Patient/1",), restricted=True)])
+    await resources.commit([change(compartments=("Patient/1",), restricted=True)])
+    await resources.commit([change(expected=1, compartments=("Patient/1",))])
+    await resources.commit([change(expected=2, compartments=("Patient/2",))])
     await resources.commit([change(expected=3, compartments=("Patient/1",))])
     versions = await resources.history("Observation", "a", MINE, limit=5)
-    assert [stored.version for stored in versions] == [4, 1]
-    assert await resources.vread("Observation", "a", 2, MINE) is None
+    assert [stored.version for stored in versions] == [4, 2]
+    assert await resources.vread("Observation", "a", 1, MINE) is None
     assert await resources.vread("Observation", "a", 3, MINE) is None
-    assert await resources.vread("Observation", "a", 1, MINE) is not None
+    assert await resources.vread("Observation", "a", 2, MINE) is not None
 
 
 async def test_read_many_keeps_order_and_types(resources: Resources, change: MakeChange) -> None:
