@@ -14,5 +14,5 @@ CLAIMED_ID_CARD = "urn:hayat:id-card:claimed"
 
 
 def links(system: str, value: str) -> bool:
-    """Whether this identifier may lead to a patient whom a caller does not see: it names its issuer, and is vouched for."""
+    """Whether it may lead to a patient whom a caller does not see: it names its issuer, and is vouched for."""
     return bool(system and value) and system != CLAIMED_ID_CARD
