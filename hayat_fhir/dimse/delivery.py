@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hayat_fhir.dicom.composed_object import SYNTAX, Composed
+from hayat_fhir.dimse.entitlement import Ask, Entitlement
 from hayat_fhir.dimse.event_loop import EventLoop
 from hayat_fhir.dimse.proof import Wanted, ask, new_transaction, read_back
 from hayat_fhir.dimse.requestor import Requestor
@@ -45,8 +46,12 @@ class ImageDelivery:
         self._blobs = blobs
         self._requestor = requestor
 
-    async def send(self, partner: Partner, studies: Sequence[str], objects: Sequence[Composed] = ()) -> tuple[int, int]:
+    async def send(
+        self, partner: Partner, studies: Sequence[str], objects: Sequence[Composed], still: Ask
+    ) -> tuple[int, int]:
         """Send what the partner has not got of these studies and objects; how many these are, and how many are proven.
+
+        ``still`` is asked between images; what it raises ends the transfer.
 
         Raises:
             Unavailable: The partner cannot be reached, or has not kept an image: try again.
@@ -61,14 +66,16 @@ class ImageDelivery:
         known = await self._deliveries.of(partner.id, [row.uid for row in rows])
         missing = [row for row in rows if not _arrived(known.get(row.uid), row)]
         made = {one.uid: one for one in objects}
-        await self._send(partner, missing, made)
+        await self._send(partner, missing, made, still)
         known = await self._deliveries.of(partner.id, [row.uid for row in rows])
         arrived = [row for row in rows if _arrived(known.get(row.uid), row)]
         proven = await self._prove(partner, arrived)
         _check([one for row in rows if row.uid not in made and (one := known.get(row.uid)) is not None])
         return len(rows), proven
 
-    async def _send(self, partner: Partner, rows: Sequence[Instance], objects: Mapping[str, Composed]) -> None:
+    async def _send(
+        self, partner: Partner, rows: Sequence[Instance], objects: Mapping[str, Composed], still: Ask
+    ) -> None:
         if not rows:
             return
         loop = EventLoop(asyncio.get_running_loop())
@@ -97,7 +104,7 @@ class ImageDelivery:
                         )
                         for row in rows
                     ]
-                    send(images, partner, self._requestor, report)
+                    send(images, partner, self._requestor, Entitlement(loop, still).check, report)
             finally:
                 loop.wait(self._deliveries.record(partner.id, held))
 

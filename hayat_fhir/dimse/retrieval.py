@@ -5,7 +5,9 @@ PS3.4 C.4.2 and C.4.3, https://dicom.nema.org/medical/dicom/current/output/html/
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -15,6 +17,7 @@ from pynetdicom.presentation import PresentationContext
 
 from hayat_fhir.dicom.information_model import Query
 from hayat_fhir.dimse.association import DoorAssociation
+from hayat_fhir.dimse.entitlement import Entitlement
 from hayat_fhir.dimse.event_loop import EventLoop
 from hayat_fhir.dimse.identifiers import received
 from hayat_fhir.dimse.query import KnownAs, top_of
@@ -22,7 +25,7 @@ from hayat_fhir.dimse.requestor import Requestor
 from hayat_fhir.dimse.sender import batches
 from hayat_fhir.dimse.service import Service, contexts
 from hayat_fhir.dimse.suboperations import Outgoing, StoreUser, Tally, sent
-from hayat_fhir.errors import Category, NotFound, Refusal
+from hayat_fhir.errors import Category, Forbidden, NotFound, Refusal
 from hayat_fhir.security.callers import Caller
 from hayat_fhir.services.imaging_retrieval import Chosen, ImagingRetrieval
 from hayat_fhir.store.partners import Partner, Partners
@@ -73,8 +76,11 @@ class RetrievalProvider:
             caller = self._caller(association.peer, association.address)
             chosen = self._loop.wait(self._retrieval.choose(caller, answer.query()))
             tally = Tally(len(chosen.images))
-            with StoreUser(association) as user:
-                cancelled = _send(user, _outgoing(chosen), tally, answer)
+            with (
+                self._sending(caller, chosen, (association.peer, association.address)) as entitlement,
+                StoreUser(association) as user,
+            ):
+                cancelled = _send(user, _outgoing(chosen), tally, answer, entitlement)
             self._end(caller, chosen, tally, answer, cancelled=cancelled)
         except Refusal as refusal:
             answer.refuse(refusal)
@@ -92,13 +98,21 @@ class RetrievalProvider:
             chosen = self._loop.wait(self._retrieval.choose(caller, asked, receiver))
             tally = Tally(len(chosen.images) + len(chosen.withheld))
             tally.fail(chosen.withheld)
-            cancelled = self._move(association, chosen, destination, tally, answer)
+            parties = (association.peer, association.address), (destination, destination.host)
+            with self._sending(caller, chosen, *parties) as entitlement:
+                cancelled = self._move(association, chosen, destination, tally, answer, entitlement)
             self._end(caller, chosen, tally, answer, cancelled=cancelled)
         except Refusal as refusal:
             answer.refuse(refusal)
 
     def _move(
-        self, association: DoorAssociation, chosen: Chosen, destination: Partner, tally: Tally, answer: _Answers
+        self,
+        association: DoorAssociation,
+        chosen: Chosen,
+        destination: Partner,
+        tally: Tally,
+        answer: _Answers,
+        entitlement: Entitlement,
     ) -> bool:
         """Send over as many associations as the kinds of images need; whether it was cancelled."""
         originator = (str(association.requestor.ae_title).strip(), int(answer.message_id))
@@ -110,7 +124,7 @@ class RetrievalProvider:
                 continue
             try:
                 with StoreUser(ours, originator) as user:
-                    if _send(user, batch, tally, answer):
+                    if _send(user, batch, tally, answer, entitlement):
                         return True
             finally:
                 if ours.is_established:
@@ -127,6 +141,22 @@ class RetrievalProvider:
             answer.give(_NOT_SENT, tally)
         else:
             answer.give(_WARNING if tally.failed or tally.warned else _SUCCESS, tally)
+
+    @contextmanager
+    def _sending(self, caller: Caller, chosen: Chosen, *parties: tuple[Partner, str]) -> Iterator[Entitlement]:
+        """Sending images to or for these peers at these addresses; that a refusal ended it is on record."""
+        try:
+            yield Entitlement(self._loop, partial(self._still, chosen, *parties))
+        except Refusal:
+            self._loop.wait(self._retrieval.done(caller, chosen, complete=False))
+            raise
+
+    async def _still(self, chosen: Chosen, *parties: tuple[Partner, str]) -> None:
+        for peer, address in parties:
+            known = await self._partners.by_id(peer.id)
+            if known is None or known.disabled:
+                raise Forbidden("the peer has been shut out")
+            await self._retrieval.still(chosen, await self._known_as(known, address))
 
     def _caller(self, peer: Partner, address: str) -> Caller:
         return self._loop.wait(self._known_as(peer, address))
@@ -200,11 +230,18 @@ def _outgoing(chosen: Chosen) -> list[Outgoing]:
     ]
 
 
-def _send(user: StoreUser, images: Iterable[Outgoing], tally: Tally, answer: _Answers) -> bool:
-    """Send images, and tell of each; whether the peer cancelled."""
+def _send(
+    user: StoreUser, images: Iterable[Outgoing], tally: Tally, answer: _Answers, entitlement: Entitlement
+) -> bool:
+    """Send images, and tell of each; whether the peer cancelled.
+
+    Raises:
+        Refusal: They may not be sent any more.
+    """
     for image in images:
         if answer.is_cancelled:
             return True
+        entitlement.check()
         tally.count(image.uid, sent(user, image))
         if tally.remaining:
             answer.give(_PENDING, tally)

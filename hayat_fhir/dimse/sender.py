@@ -29,11 +29,16 @@ def was_taken(status: int) -> bool:
     return status == SUCCESS or status in WARNINGS
 
 
-def send(images: Sequence[Outgoing], partner: Partner, requestor: Requestor, report: Report) -> None:
+def send(
+    images: Sequence[Outgoing], partner: Partner, requestor: Requestor, before: Callable[[], None], report: Report
+) -> None:
     """Send all images, over one association for each 128 presentation contexts; one that is refused stops no other.
+
+    ``before`` is called before each image, and ends it all by what it raises.
 
     Raises:
         Unavailable: The partner cannot be reached, or is short of resources: try again.
+        Refusal: From ``before``.
     """
     short: int | None = None
     for batch, offered in batches(images):
@@ -41,6 +46,7 @@ def send(images: Sequence[Outgoing], partner: Partner, requestor: Requestor, rep
         try:
             with StoreUser(association) as user:
                 for image in batch:
+                    before()
                     status = _status(user, image)
                     if status in _OUT_OF_RESOURCES:
                         short = status

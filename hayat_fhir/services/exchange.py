@@ -7,9 +7,10 @@ byte, to its DICOM port, and tries again until both are delivered. All of it can
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from hayat_fhir.dicom.composed_object import Composed
@@ -46,10 +47,16 @@ class PartnerFhir(Protocol):
 class PartnerImaging(Protocol):
     """A partner's DICOM port."""
 
-    async def send(self, partner: Partner, studies: Sequence[str], objects: Sequence[Composed]) -> tuple[int, int]:
+    async def send(
+        self,
+        partner: Partner,
+        studies: Sequence[str],
+        objects: Sequence[Composed],
+        still: Callable[[], Coroutine[Any, Any, None]],
+    ) -> tuple[int, int]:
         """Send all images of these studies (Study Instance UIDs) and these objects; how many, and how many are proven.
 
-        Unavailable means try again.
+        ``still`` is asked between images, and ends the transfer by what it raises. Unavailable means try again.
         """
 
 
@@ -171,9 +178,7 @@ class Exchange:
         async with self._auditing.access(
             site, "disclosure", f"Patient/{patient}", f"Organization/{partner_id}"
         ) as access:
-            partner = await self._partners.by_id(partner_id)
-            if partner is None or partner.disabled:
-                raise NotFound("the partner is not registered any more")
+            partner = await self._registered(partner_id)
             terms = await self._consents.terms(patient, partner.id, access)
             history = [
                 stored
@@ -184,20 +189,29 @@ class Exchange:
             ]
             bound = await self._binding.bind(history) if partner.ae_title else Bound((), {}, ())
             sent = await self._send_history(partner, patient, terms, history, bound) if partner.fhir_url else 0
-            await self._still(patient, partner.id, terms)
+            still = partial(self._still, patient, partner.id, terms)
+            await still()
             images, proven = 0, 0
             if partner.ae_title:
-                images, proven = await self._imaging.send(partner, _studies(history), bound.objects)
+                images, proven = await self._imaging.send(partner, _studies(history), bound.objects, still)
             access.touched(*history)
             return Delivery(sent, images, proven)
 
+    async def _registered(self, id: str) -> Partner:
+        partner = await self._partners.by_id(id)
+        if partner is None or partner.disabled:
+            raise NotFound("the partner is disabled, or not registered any more")
+        return partner
+
     async def _still(self, patient: str, partner: str, terms: Terms) -> None:
-        """What the patient consents to may have changed since the history was read.
+        """What the patient consents to may have changed since the history was read, and the partner been shut out.
 
         Raises:
+            NotFound: The partner is disabled.
             Forbidden: The patient has withdrawn.
             Unavailable: The patient consents to something else now: begin again.
         """
+        await self._registered(partner)
         if await self._consents.terms(patient, partner, Access()) != terms:
             raise Unavailable("the patient's consent has changed")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hayat_fhir.dicom.information_model import UNIQUE, Level, Query
 from hayat_fhir.dicom.matching import Condition
-from hayat_fhir.errors import InvalidRequest, Refusal, TooLarge
+from hayat_fhir.errors import Forbidden, InvalidRequest, Refusal, TooLarge
 from hayat_fhir.security.callers import Caller
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
@@ -64,6 +64,19 @@ class ImagingRetrieval:
             caller, "instances-transferring", "0", [*chosen.studies, *to], chosen.patients, _named(query)
         )
         return chosen
+
+    async def still(self, chosen: Chosen, *entitled: Caller) -> None:
+        """Return if all of these, as they are known now, may have what was chosen.
+
+        Raises:
+            Forbidden: One may not, any more.
+            Unavailable: MongoDB does not answer.
+        """
+        ids = {study.removeprefix("ImagingStudy/") for study in chosen.studies}
+        for caller in entitled:
+            restriction = self._policy.restriction(caller, Interaction.READ, "ImagingStudy")
+            if len(await self._rows.visible(restriction, ids)) < len(ids):
+                raise Forbidden("the images may not be sent any more", code="suppressed")
 
     async def done(self, caller: Caller, chosen: Chosen, *, complete: bool) -> None:
         """A retrieval has ended; whether all images were taken is on record.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from pynetdicom.sop_class import CTImageStorage, StudyRootQueryRetrieveInformati
 from hayat_fhir.dimse.delivery import ImageDelivery
 from hayat_fhir.dimse.proof import ask, new_transaction
 from hayat_fhir.errors import Unavailable, Unprocessable
+from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.partners import Partner
 
@@ -31,6 +32,7 @@ from .orthanc import free_port, orthanc
 
 Maker = Callable[..., FileDataset]
 STUDY = "1.2.3.4"
+SITE = Caller(Role.SITE, "test")
 
 
 @pytest.fixture
@@ -47,7 +49,11 @@ async def deliver(gateway: Gateway, partner: Partner) -> tuple[int, int]:
     """Deliver the study."""
     site = gateway.site
     delivery = ImageDelivery(site.database, site.instances, Blobs(site.settings.data_dir / "blobs"), gateway.requestor)
-    return await delivery.send(partner, [STUDY])
+    return await delivery.send(partner, [STUDY], (), _allowed)
+
+
+async def _allowed() -> None:
+    """The images may be sent."""
 
 
 async def states(gateway: Gateway) -> list[str]:
@@ -233,3 +239,61 @@ async def test_a_syntax_that_the_partner_does_not_take(gateway: Gateway) -> None
         assert await deliver(gateway, partner) == (4, 3)
         assert str(compressed.SOPInstanceUID) in taken
     assert sorted(await states(gateway)) == ["sent", "verified", "verified", "verified"]
+
+
+async def _withdraw(gateway: Gateway, patient: str, partner: Partner) -> None:
+    actor = {"role": {"text": "recipient"}, "reference": {"reference": f"Organization/{partner.id}"}}
+    consent = {
+        "resourceType": "Consent",
+        "status": "active",
+        "scope": {"coding": [{"code": "patient-privacy"}]},
+        "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+        "policyRule": {"text": "consent"},
+        "patient": {"reference": f"Patient/{patient}"},
+        "provision": {"type": "deny", "actor": [actor]},
+    }
+    await gateway.site.interactions.create(SITE, "Consent", consent)
+
+
+async def _shut_out(gateway: Gateway, patient: str, partner: Partner) -> None:
+    del patient
+    await gateway.site.registration.disable_partner(partner.id)
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"), [(_withdraw, "the patient does not consent"), (_shut_out, "the partner is disabled")]
+)
+async def test_what_is_not_allowed_any_more_ends_a_transfer(
+    gateway: Gateway, image: Maker, ending: Callable[..., Awaitable[None]], told: str
+) -> None:
+    """Within seconds, between two images; the outbox says why, and it is not tried again."""
+    await gateway.push(*(image(PatientID="P", StudyInstanceUID=STUDY, InstanceNumber=str(n)) for n in range(3, 12)))
+    begun = Event()
+
+    def slow(_: int) -> int:
+        begun.set()
+        time.sleep(0.5)
+        return 0x0000
+
+    with archive(slow) as (port, taken):
+        partner = await gateway.peer("ARCHIVE", port=port)
+        found = await gateway.site.searching.search(SITE, "ImagingStudy", [])
+        patient = (found.matches[0].resource or {})["subject"]["reference"].removeprefix("Patient/")
+        job = await gateway.site.exchange.share(SITE, patient, partner.id)
+        stop = asyncio.Event()
+        running = asyncio.create_task(gateway.site.exchange.run(stop))
+        try:
+            assert await asyncio.to_thread(begun.wait, 30)
+            await ending(gateway, patient, partner)
+            for _ in range(200):
+                now = await gateway.site.outbox.get(job.id)
+                if now is not None and now.status not in {"waiting", "running"}:
+                    break
+                await asyncio.sleep(0.1)
+        finally:
+            stop.set()
+            await running
+        assert now is not None
+        assert (now.status, told in (now.error or "")) == ("failed", True), now
+        assert len(taken) < 9
+        assert await states(gateway) == ["sent"] * len(taken)

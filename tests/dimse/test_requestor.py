@@ -78,12 +78,16 @@ def images(count: int) -> list[Outgoing]:
     return [Outgoing(f"1.2.3.{n}", str(read.SOPClassUID), syntax, CT, offset, size) for n in range(count)]
 
 
+def _allowed() -> None:
+    """Every image may be sent."""
+
+
 def test_images_go_to_storescp_over_tls(tmp_path: Path, authority: Authority, requestor: Requestor) -> None:
     """It asks for this site's certificate; what it keeps is what was sent, to the byte."""
     statuses: list[int] = []
     sent = images(20)
     with storescp(tmp_path / "in", authority, authority.issue("archive")) as partner:
-        send(sent, partner, requestor, lambda _, status: statuses.append(status))
+        send(sent, partner, requestor, _allowed, lambda _, status: statuses.append(status))
         kept = [path.read_bytes() for path in (tmp_path / "in").iterdir()]
     assert statuses == [0x0000] * 20
     digest = sha256(CT.read_bytes()[sent[0].offset :]).hexdigest()
@@ -132,7 +136,7 @@ def test_a_certificate_that_does_not_count(
     """Nothing is sent, and the reason is told."""
     with storescp(tmp_path / "in", authority, shown(authority, tmp_path)) as partner:
         with pytest.raises(Unavailable, match=reason):
-            send(images(1), partner, requestor, lambda *_: None)
+            send(images(1), partner, requestor, _allowed, lambda *_: None)
         assert list((tmp_path / "in").iterdir()) == []
 
 
@@ -140,10 +144,10 @@ def test_a_registered_certificate_is_the_only_one(tmp_path: Path, authority: Aut
     """It counts whatever host it is for, and no other one of this host does."""
     own = authority.issue("archive", "192.0.2.7")
     with storescp(tmp_path / "in", authority, own) as partner:
-        send(images(1), replace(partner, certificate=own.sha256), requestor, lambda *_: None)
+        send(images(1), replace(partner, certificate=own.sha256), requestor, _allowed, lambda *_: None)
         other = replace(partner, certificate=authority.issue("other").sha256)
         with pytest.raises(Unavailable, match="registered"):
-            send(images(1), other, requestor, lambda *_: None)
+            send(images(1), other, requestor, _allowed, lambda *_: None)
         assert len(list((tmp_path / "in").iterdir())) == 1
 
 
@@ -215,7 +219,7 @@ def test_a_partner_that_announces_too_much_is_left(requestor: Requestor) -> None
 
     begun = time.monotonic()
     with accepting(announce) as partner, pytest.raises(Unavailable):
-        send(images(1), partner, requestor, lambda *_: None)
+        send(images(1), partner, requestor, _allowed, lambda *_: None)
     assert sent.is_set()
     assert time.monotonic() - begun < 20
 
@@ -232,5 +236,11 @@ def test_a_partner_that_does_not_read_is_left(authority: Authority, tmp_path: Pa
 
     with accepting(wait) as partner:
         with pytest.raises(Unavailable):
-            send([replace(images(1)[0], path=large, offset=0, size=64 << 20)], partner, impatient, lambda *_: None)
+            send(
+                [replace(images(1)[0], path=large, offset=0, size=64 << 20)],
+                partner,
+                impatient,
+                _allowed,
+                lambda *_: None,
+            )
         over.set()

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -303,6 +304,42 @@ async def test_cancel(gateway: Gateway, image: Maker, destination: str | None) -
     assert last.Status == 0xFE00
     assert 2 <= last.NumberOfCompletedSuboperations < 12
     assert last.NumberOfCompletedSuboperations + last.NumberOfRemainingSuboperations == 12
+
+
+@pytest.mark.parametrize("ended", ["share", "partner"])
+@pytest.mark.parametrize("destination", [None, "DEST"])
+async def test_what_is_not_allowed_any_more_ends_a_retrieval(
+    gateway: Gateway, image: Maker, destination: str | None, ended: str
+) -> None:
+    """Within seconds, between two images: not authorised, and on record as incomplete."""
+    images = [image(PatientID="P", StudyInstanceUID="1.2.3.4", InstanceNumber=str(number)) for number in range(12)]
+    await gateway.push(*images)
+    receiver = destination or "OTHER"
+    begun, number = threading.Event(), 0
+
+    def slow(_: int) -> int:
+        nonlocal number
+        number += 1
+        begun.set()
+        time.sleep(0.5)
+        return 0x0000
+
+    with receiving([build_context(CTImageStorage)], slow) as (port, _):
+        await gateway.peer(receiver, port=port)
+        await gateway.share(await patient(gateway), receiver)
+        asked = keys(StudyInstanceUID="1.2.3.4")
+        calling = "PACS" if destination else receiver
+        retrieving = asyncio.create_task(retrieve(gateway, asked, destination, answer=slow, calling=calling))
+        assert await asyncio.to_thread(begun.wait, 30)
+        if ended == "share":
+            await gateway.site.database.collection("grants").delete_many({})
+        else:
+            await gateway.site.registration.disable_partner(gateway.titles[receiver].id)
+        answers, _, _ = await retrieving
+    assert answers[-1].Status == 0x0124
+    assert number < 9
+    (event,) = await gateway.events("110104")
+    assert event["outcome"] == "8"
 
 
 async def test_get_by_patient_and_series(gateway: Gateway, image: Maker) -> None:
