@@ -83,7 +83,7 @@ class ImagingDocuments:
                 self._log.warning("document not projected", image=instance.uid, code=refusal.issues[0].code)
 
     async def _one(self, instance: Instance, study: Stored, base: str) -> None:
-        caller = Caller(Role.SITE, "imaging", source=instance.peer)
+        caller = _sender(instance)
         if instance.sop_class == key_objects.SOP_CLASS:
             await self._selection(caller, instance, study)
         elif instance.sop_class.startswith(PREFIX):
@@ -185,10 +185,10 @@ class ImagingDocuments:
         for instance in instances:
             if not is_document(instance):
                 continue
-            caller = Caller(Role.SITE, "imaging", source=instance.peer)
+            caller = _sender(instance)
             for type in ("DiagnosticReport", "DocumentReference"):
                 for stored in await self._made_of(caller, type, instance.uid):
-                    if stored.source in {None, instance.peer}:
+                    if stored.source in {None, caller.source}:
                         await self._retract(caller, stored)
 
     async def _retract(self, caller: Caller, stored: Stored) -> None:
@@ -209,6 +209,11 @@ class ImagingDocuments:
         """Where the instance itself is retrieved."""
         study, series = instance.study, instance.series
         return f"{self._site_url}/dicomweb/studies/{study}/series/{series}/instances/{instance.uid}"
+
+
+def _sender(instance: Instance) -> Caller:
+    """The site, on behalf of the partner that sent an instance; what a doctor has stored here is the site's own."""
+    return Caller(Role.SITE, "imaging", source=instance.peer or None)
 
 
 def identifier_criteria(system: str, value: str) -> str:

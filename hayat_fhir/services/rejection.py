@@ -113,7 +113,9 @@ class RejectionNotes:
             "agent": [{"who": {"reference": f"Organization/{note.peer}"} if note.peer else {"display": "this site"}}],
             "entity": [{"role": "source", "what": {"identifier": identifier_of(note.uid)}}],
         }
-        await self._interactions.update(Caller(Role.SITE, "imaging", source=note.peer), "Provenance", id, resource)
+        await self._interactions.update(
+            Caller(Role.SITE, "imaging", source=note.peer or None), "Provenance", id, resource
+        )
 
     async def _withdraw(self, instances: Sequence[Instance]) -> bool:
         """Move what is rejected into quarantine; after a retention has expired, the same may come again."""

@@ -98,7 +98,7 @@ def from_document(type: str, document: Document) -> Stored:
         document["updated"],
         document.get("resource"),
         tuple(compartments if source is None else compartments[:-1]),
-        source,
+        source or None,  # earlier versions of the software have stored an empty one for what is the site's own
     )
 
 

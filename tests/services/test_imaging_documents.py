@@ -183,6 +183,34 @@ async def test_basic_text(site: Site, peer: Partner, ingest: Ingest) -> None:
     assert await found(site, "Observation") == []
 
 
+def text_report(study: str, text: str = "No finding.") -> Dataset:
+    """A verified report of one sentence."""
+    about = {"CompletionFlag": "COMPLETE", "VerificationFlag": "VERIFIED", "Modality": "SR", "ValueType": "CONTAINER"}
+    made = document(study, "1.2.840.10008.5.1.4.1.1.88.11", **about)
+    made.ConceptNameCodeSequence = Sequence([coded("18748-4", "LN", "Diagnostic imaging report")])
+    made.ContentSequence = Sequence([content("TEXT", ("121071", "DCM", "Finding"), TextValue=text)])
+    return made
+
+
+async def test_what_a_doctor_stores_is_the_sites_own(site: Site, ingest: Ingest) -> None:
+    """A report that a doctor sends over HTTP is no other hospital's: the site's doctors may go on with it."""
+    study = new_study()
+    own = await site.storing.sender(DOCTOR)
+    await send(ingest, own, text_report(study))
+    await site.projection.project(study)
+    (report,) = await found(site, "DiagnosticReport")
+    assert (await site.interactions.read(DOCTOR, "DiagnosticReport", report["id"])).source is None
+    changed = {**report, "status": "amended", "conclusion": "A nodule."}
+    written = await site.interactions.update(DOCTOR, "DiagnosticReport", report["id"], changed)
+    assert written.stored.version == 2
+    rows = site.database.collection("DiagnosticReport")
+    await rows.update_one({"_id": report["id"]}, {"$set": {"source": ""}, "$push": {"compartments": "source:"}})
+    stored = (
+        await site.interactions.update(DOCTOR, "DiagnosticReport", report["id"], report | {"status": "amended"})
+    ).stored
+    assert (stored.source, stored.compartments) == (None, written.stored.compartments)
+
+
 async def test_an_encapsulated_pdf(site: Site, peer: Partner, ingest: Ingest) -> None:
     """A DocumentReference with the PDF as Binary: its bytes without padding, typed by the class, not by the object."""
     study = new_study()
