@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from hayat_fhir.errors import InvalidRequest
-from hayat_fhir.search.conditions import Bounds, Condition, SortKey
+from hayat_fhir.search.conditions import AnyKey, Bounds, Condition, SortKey
 from hayat_fhir.security.callers import Restriction
 from hayat_fhir.store.conditions import Filter, conjuncts, instant_of, matching, together
 from hayat_fhir.store.documents import ANY, BRIEF, BROAD, NARROW, NEVER, OPEN, Document
@@ -210,13 +210,15 @@ def _windowed(
 ) -> list[Filter]:
     """The ranges inside of the window; of what lies before or after it, only wide resources can reach into it.
 
-    With a key the three are read as one: few wide resources have it. Without one, what is inside comes first, and of
-    what narrow resources alone reach from, the broad ones are read.
+    With a key and no upper limit they are read as one: few wide resources have the key. Otherwise one after the other,
+    so that none is read further than the page needs: of what narrow resources alone reach from, the broad ones are
+    read, whose keys stand in ``index.keys`` only; of what is behind, those without a beginning.
     """
     brief = matching(condition, restriction) or {}
-    wide = matching(condition, restriction, "index.wide") or {}
-    keyed = "index.wide" in wide
-    low = window.narrow if keyed or window.brief is None else window.brief
+    keyed = any(isinstance(part, AnyKey) for part in conjuncts(condition))
+    wide = (matching(condition, restriction, "index.wide") or {}) if keyed else brief
+    as_one = keyed and window.high is None
+    low = window.narrow if as_one or window.brief is None else window.brief
     filters: list[Filter] = []
     for part in ranges:
         before = part.within(None, window.narrow - 1) if window.narrow is not None else None
@@ -226,12 +228,12 @@ def _windowed(
         behind = part.within(above, None) if above is not None else None
         found = [
             together({} if keyed else {"index.wide": ANY}, wide, before.filter(scan.field)) if before else None,
-            together({"index.wide": BROAD}, wide, reaching.filter(scan.field)) if reaching else None,
+            together({"index.wide": BROAD}, brief, reaching.filter(scan.field)) if reaching else None,
             together(brief, inside.filter(scan.field)) if inside else None,
-            together({} if keyed else {"index.wide": OPEN}, wide, behind.filter(scan.field)) if behind else None,
+            together({"index.wide": OPEN}, wide, behind.filter(scan.field)) if behind else None,
         ]
         ordered = [part for part in (reversed(found) if scan.descending else found) if part is not None]
-        filters += [{"$or": ordered}] if keyed and len(ordered) > 1 else ordered
+        filters += [{"$or": ordered}] if as_one and len(ordered) > 1 else ordered
     return filters
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -29,17 +28,14 @@ from hayat_fhir.search.conditions import (
     Text,
     Updated,
 )
-from hayat_fhir.search.date import FIRST
 from hayat_fhir.search.entries import IndexEntries, Range
 from hayat_fhir.security.callers import UNRESTRICTED, Restriction
 from hayat_fhir.store.database import Database
-from hayat_fhir.store.documents import BRIEF, NARROW
 from hayat_fhir.store.paging import Scan, counted, segments
 from hayat_fhir.store.records import Change, Stored
 from hayat_fhir.store.resources import Resources
 
 MakeChange = Callable[..., Change]
-FAR_FUTURE = 4_102_444_800_000
 
 
 async def _ids(resources: Resources, condition: Condition) -> str:
@@ -175,64 +171,6 @@ async def test_paging_in_any_order(database: Database, change: MakeChange) -> No
         asyncio.run_coroutine_threadsafe(check(entries, sort, limit), loop).result(60)
 
     await asyncio.to_thread(examples)
-
-
-def _meets(entries: IndexEntries, bounds: Bounds) -> bool:
-    return any(
-        r.parameter == bounds.parameter
-        and (bounds.low_min is None or r.low >= bounds.low_min)
-        and (bounds.low_max is None or r.low <= bounds.low_max)
-        and (bounds.high_min is None or r.high >= bounds.high_min)
-        and (bounds.high_max is None or r.high <= bounds.high_max)
-        for r in entries.ranges
-    )
-
-
-async def test_principal_date_windows(resources: Resources, change: MakeChange) -> None:
-    """Limits on the principal date find exactly what they should: instants, years, open periods, several dates."""
-    dice = random.Random(7)
-    day = 86_400_000
-
-    def entries() -> IndexEntries:
-        ranges = tuple(
-            Range(
-                "date",
-                low,
-                low + dice.choice([0, day - 1, BRIEF, BRIEF + 1, 31 * day, NARROW + 1, 400 * day, FAR_FUTURE]),
-            )
-            for low in sorted(dice.randrange(0, 2000) * day for _ in range(dice.choice([1, 1, 1, 2, 3])))
-        )
-        if dice.random() < 0.1:
-            ranges = (Range("date", FIRST, ranges[0].low), *ranges[1:])
-        date = min(r.high if r.low == FIRST else r.low for r in ranges)
-        return IndexEntries(keys=(dice.randrange(3),), ranges=ranges, date=int(date))
-
-    changes = [change(f"{n:03}", entries=entries()) for n in range(300)]
-    await resources.commit([*changes, change("none")])
-    for _ in range(60):
-        a = dice.randrange(0, 2000) * day
-        b = a + dice.choice([0, 1, 30, 500]) * day
-        parts = dice.choice(
-            [
-                (Bounds("date", low_min=a, high_max=b + day - 1),),
-                (Bounds("date", low_max=b, high_min=a),),
-                (Bounds("date", high_min=a), Bounds("date", low_max=b)),
-                (Bounds("date", high_min=b + 40 * day), Bounds("date", low_max=a)),
-                (Bounds("date", high_min=a),),
-                (Bounds("date", low_max=b),),
-                (Bounds("date", low_min=a),),
-            ]
-        )
-        wanted = [c for c in changes if all(_meets(c.entries, part) for part in parts)]
-        condition: Condition = AllOf(parts)
-        if dice.random() < 0.5:
-            k = dice.randrange(3)
-            wanted = [c for c in wanted if k in c.entries.keys]
-            condition = AllOf((AnyKey((k,)), condition))
-        for sort in ((), (SortKey("date", principal=True),), (SortKey("_id"),)):
-            seen = [s.id async for s in _all_pages(resources, condition, sort, dice.choice([7, 50]))]
-            assert seen == _in_order(wanted, sort)
-        assert await resources.count("Observation", condition, UNRESTRICTED) == len(wanted)
 
 
 @pytest.mark.parametrize(
