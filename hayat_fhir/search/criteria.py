@@ -10,10 +10,22 @@ from dataclasses import dataclass
 
 from hayat_fhir.errors import InvalidRequest
 from hayat_fhir.search import date, number, quantity, reference, string, token, uri
-from hayat_fhir.search.conditions import AllOf, AnyKey, AnyOf, Bounds, Condition, Ids, Not, Text, Updated
+from hayat_fhir.search.conditions import (
+    EVERYTHING,
+    NOTHING,
+    AllOf,
+    AnyKey,
+    AnyOf,
+    Bounds,
+    Condition,
+    Ids,
+    Not,
+    Text,
+    Updated,
+)
 from hayat_fhir.search.entries import OF_MANY_PATIENTS, within
 from hayat_fhir.search.escaping import parts, unescaped
-from hayat_fhir.search.indexing import present_key
+from hayat_fhir.search.indexing import BY_SERVER, present_key
 from hayat_fhir.search.parameters import SearchParameter, SearchParameters
 
 _ABOUT = frozenset({"CodeableConcept", "Coding", "code", "boolean", "exists"})
@@ -44,7 +56,7 @@ def condition(type: str, name: str, value: str, parameters: SearchParameters, *,
     code, _, modifier = name.partition(":")
     parameter = parameters.get(type, code)
     values = parts(value, ",")
-    if parameter is None or not (parameter.searchable or code in {"_id", "_lastUpdated"}):
+    if parameter is None or not (parameter.searchable or code in BY_SERVER):
         raise _refused(name, "this parameter is not supported", "not-supported")
     if not value or "" in values or len(values) > _MOST_VALUES:
         raise _refused(name, "no value, an empty one, or too many", "value")
@@ -63,7 +75,8 @@ def condition(type: str, name: str, value: str, parameters: SearchParameters, *,
     _check_modifier(parameter, name, modifier)
     try:
         if code == "_id":
-            return Criterion(Ids(tuple(unescaped(text) for text in values)))
+            ids = Ids(tuple(unescaped(text) for text in values))
+            return Criterion(Not(ids) if modifier == "not" else ids)
         if code == "_lastUpdated":
             return Criterion(_any([_updated(text) for text in values]))
         return _criterion(type, parameter, modifier or None, values, base_url, now)
@@ -184,6 +197,8 @@ def _check_modifier(parameter: SearchParameter, name: str, modifier: str) -> Non
 def _missing(parameter: SearchParameter, name: str, value: str) -> Condition:
     if value not in {"true", "false"}:
         raise _refused(name, "must be true or false", "value")
+    if parameter.code in BY_SERVER:
+        return NOTHING if value == "true" else EVERYTHING
     present: Condition
     match parameter.type:
         case "string":

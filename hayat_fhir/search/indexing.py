@@ -20,8 +20,8 @@ _PRESENT = "\x1e"
 _SECURITY_CONTEXT = Path(("securityContext",), "Reference", target="Patient")
 """What puts a Binary into a compartment, by no search parameter: https://hl7.org/fhir/R4/binary.html#security"""
 _PRESENCE = frozenset({"token", "reference", "uri"})
-_BY_SERVER = frozenset({"_id", "_lastUpdated"})
-"""Parameters that the store answers from the document itself."""
+BY_SERVER = frozenset({"_id", "_lastUpdated"})
+"""Parameters that the store answers from the document itself: every resource has them, and no entries of them."""
 
 
 def present_key(code: str) -> int:
@@ -110,7 +110,7 @@ class Indexer:
         parameters = self._parameters.of(type)
         joined = self._parameters.joined(type)
         for parameter in parameters.values():
-            if not parameter.searchable or parameter.code in _BY_SERVER:
+            if not parameter.searchable or parameter.code in BY_SERVER:
                 continue
             for path in parameter.paths:
                 for name in _names(path):

@@ -1,0 +1,45 @@
+"""What one search criterion means, with each of its modifiers, alone and at the end of a chain."""
+
+from __future__ import annotations
+
+import httpx
+
+from .clients import ids, observation, patient, post
+
+
+async def _found(client: httpx.AsyncClient, query: str) -> set[str]:
+    """The ids of all matches; the total says the same."""
+    answer = await client.get(f"/{query}&_count=1000")
+    assert answer.status_code == 200, answer.text
+    counted = await client.get(f"/{query}&_summary=count")
+    assert counted.json()["total"] == len(ids(answer.json()))
+    return set(ids(answer.json()))
+
+
+async def test_what_every_resource_has(staff: httpx.AsyncClient, doctor: httpx.AsyncClient, unique: str) -> None:
+    """An id may be excluded, and neither it nor the time of the last update is ever missing."""
+    one, two = [(await post(staff, patient(f"F{unique}")))["id"] for _ in range(2)]
+    of_one, of_two = [(await post(doctor, observation(id)))["id"] for id in (one, two)]
+    for criterion, expected in (
+        (f"_id={one}", {one}),
+        (f"_id:not={one}", {two}),
+        (f"_id:not={one},{two}", set()),
+        (f"_id:not={one}&_id:not={two}", set()),
+        ("_id:missing=true", set()),
+        ("_id:missing=false", {one, two}),
+        ("_lastUpdated:missing=true", set()),
+        ("_lastUpdated:missing=false", {one, two}),
+    ):
+        for sort in ("", "&_sort=_id", "&_sort=birthdate,gender"):
+            assert await _found(staff, f"Patient?family=F{unique}&{criterion}{sort}") == expected, criterion
+    both = f"Observation?subject=Patient/{one},Patient/{two}"
+    for criterion, expected in (
+        (f"_id:not={one}", {of_two}),
+        ("_id:missing=true", set()),
+        ("_lastUpdated:missing=false", {of_one, of_two}),
+    ):
+        chained = f"{both}&subject:Patient.family=F{unique}&subject:Patient.{criterion}"
+        assert await _found(doctor, chained) == expected, criterion
+    assert await _found(doctor, f"Patient?family=F{unique}&_has:Observation:subject:_id:not={of_one}") == {two}
+    for wrong in ("_id:missing=maybe", "_id:exact=x", "_lastUpdated:not=2020"):
+        assert (await staff.get(f"/Patient?{wrong}")).status_code == 400
