@@ -78,7 +78,7 @@ def condition(type: str, name: str, value: str, parameters: SearchParameters, *,
             ids = Ids(tuple(unescaped(text) for text in values))
             return Criterion(Not(ids) if modifier == "not" else ids)
         if code == "_lastUpdated":
-            return Criterion(_any([_updated(text) for text in values]))
+            return Criterion(_any([_updated(text, now) for text in values]))
         return _criterion(type, parameter, modifier or None, values, base_url, now)
     except ValueError as error:
         raise _refused(name, "not a value of this parameter", "value") from error
@@ -210,9 +210,9 @@ def _missing(parameter: SearchParameter, name: str, value: str) -> Condition:
     return Not(present) if value == "true" else present
 
 
-def _updated(text: str) -> Condition:
+def _updated(text: str, now: int) -> Condition:
     """``_lastUpdated`` stands in the document itself: one instant, compared with an interval."""
-    bounds = date.condition("_lastUpdated", unescaped(text), 0)
+    bounds = date.condition("_lastUpdated", unescaped(text), now)
     if not isinstance(bounds, Bounds):
         inner = [part for part in bounds.parts if isinstance(part, Not)] if hasattr(bounds, "parts") else []
         return Not(_as_updated(inner[0].part)) if inner else bounds

@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html#ccreate
 
 from __future__ import annotations
 
+import time
 from hashlib import sha256
 from urllib.parse import parse_qsl
 
@@ -106,7 +107,8 @@ class Conditional:
 
     def _condition(self, type: str, criteria: str) -> Condition:
         pairs = _pairs(criteria)
-        query = parse(type, pairs, self._parameters, base_url=self._base_url)
+        now = round(time.time() * 1000)
+        query = parse(type, pairs, self._parameters, base_url=self._base_url, now=now)
         if query.hops:
             raise InvalidRequest("conditional criteria are no chains", code="not-supported")
         if not pairs or any(name.startswith("_") and name not in {"_id", "_tag"} for name, _ in pairs):

@@ -43,3 +43,20 @@ async def test_what_every_resource_has(staff: httpx.AsyncClient, doctor: httpx.A
     assert await _found(doctor, f"Patient?family=F{unique}&_has:Observation:subject:_id:not={of_one}") == {two}
     for wrong in ("_id:missing=maybe", "_id:exact=x", "_lastUpdated:not=2020"):
         assert (await staff.get(f"/Patient?{wrong}")).status_code == 400
+
+
+async def test_approximately_is_a_tenth_of_the_time_since(staff: httpx.AsyncClient, unique: str) -> None:
+    """The nearer to now, the less: in a search, in one for the last update, and in the criteria of a write."""
+    body = patient(f"F{unique}", birthDate="1953-01-01")
+    made = await post(staff, body)
+    today = made["meta"]["lastUpdated"][:10]
+    for criterion, expected in (
+        ("birthdate=ap1950-01-01", {made["id"]}),
+        ("birthdate=ap1930-01-01", set()),
+        ("_lastUpdated=ap2022-01-01", set()),
+        (f"_lastUpdated=ap{today}", {made["id"]}),
+    ):
+        assert await _found(staff, f"Patient?family=F{unique}&{criterion}") == expected, criterion
+    for date, status in (("1950-01-01", 200), ("1930-01-01", 201)):
+        criteria = {"If-None-Exist": f"family=F{unique}&birthdate=ap{date}"}
+        assert (await staff.post("/Patient", json=body, headers=criteria)).status_code == status
