@@ -28,7 +28,7 @@ from hayat_fhir.search.escaping import parts, unescaped
 from hayat_fhir.search.indexing import BY_SERVER, present_key
 from hayat_fhir.search.parameters import SearchParameter, SearchParameters
 
-_ABOUT = frozenset({"CodeableConcept", "Coding", "code", "boolean", "exists"})
+_ABOUT = frozenset({"CodeableConcept", "Coding", "code", "boolean"})
 _MODIFIERS = {
     "token": frozenset({"not"}),
     "string": frozenset({"exact", "contains"}),
@@ -147,6 +147,9 @@ def _criterion(
 ) -> Criterion:
     code = parameter.code
     match parameter.type:
+        case "token" if parameter.of_every_resource:
+            found = _any([token.existence(code, text) for text in values])
+            return Criterion(Not(found) if modifier == "not" else found)
         case "token":
             keys = AnyKey(tuple(key for text in values for key in _token(parameter, text).keys))
             if modifier == "not":
@@ -197,7 +200,7 @@ def _check_modifier(parameter: SearchParameter, name: str, modifier: str) -> Non
 def _missing(parameter: SearchParameter, name: str, value: str) -> Condition:
     if value not in {"true", "false"}:
         raise _refused(name, "must be true or false", "value")
-    if parameter.code in BY_SERVER:
+    if parameter.code in BY_SERVER or parameter.of_every_resource:
         return NOTHING if value == "true" else EVERYTHING
     present: Condition
     match parameter.type:

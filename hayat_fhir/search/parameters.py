@@ -76,6 +76,11 @@ class SearchParameter:
         return any(path.type in _WITH_SYSTEM for path in self.paths)
 
     @property
+    def of_every_resource(self) -> bool:
+        """Whether every resource has a value of it: it says whether something is there, ``true`` or ``false``."""
+        return bool(self.paths) and all(path.type == "exists" for path in self.paths)
+
+    @property
     def searchable(self) -> bool:
         """Whether it can be searched by: it is indexed, or its components are."""
         return bool(self.components) or (self.type in INDEXED and bool(self.paths))

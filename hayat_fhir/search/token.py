@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from hayat_fhir.search.collecting import Collector
-from hayat_fhir.search.conditions import AnyKey
+from hayat_fhir.search.conditions import AnyKey, Not
 from hayat_fhir.search.entries import key
 from hayat_fhir.search.escaping import split
 
@@ -68,6 +68,16 @@ def condition(code: str, text: str, *, has_systems: bool = True) -> AnyKey:
     if not has_systems and rest and not system:
         return AnyKey((key(code, rest[0]),))
     return AnyKey((key(code, system if not rest else f"{system}|{rest[0]}"),))
+
+
+def existence(code: str, text: str) -> AnyKey | Not:
+    """The resources in which something is there (``true``) or not: where the element is absent, nothing is indexed.
+
+    Raises:
+        ValueError: No token at all.
+    """
+    asked = condition(code, text, has_systems=False)
+    return Not(AnyKey((key(code, "true"),))) if asked.keys == (key(code, "false"),) else asked
 
 
 def _token(code: str, system: str | None, value: str | None, about: bool, collector: Collector) -> None:

@@ -60,3 +60,33 @@ async def test_approximately_is_a_tenth_of_the_time_since(staff: httpx.AsyncClie
     for date, status in (("1950-01-01", 200), ("1930-01-01", 201)):
         criteria = {"If-None-Exist": f"family=F{unique}&birthdate=ap{date}"}
         assert (await staff.post("/Patient", json=body, headers=criteria)).status_code == status
+
+
+async def test_who_is_not_dead_is_alive(staff: httpx.AsyncClient, doctor: httpx.AsyncClient, unique: str) -> None:
+    """``deceased`` has a value for every patient: without the element it is false, and it is never missing."""
+    records: dict[str, dict[str, object]] = {
+        "silent": {},
+        "alive": {"deceasedBoolean": False},
+        "dead": {"deceasedBoolean": True},
+        "dated": {"deceasedDateTime": "2020-01-01"},
+    }
+    stored = {(await post(staff, patient(f"F{unique}", **more)))["id"]: name for name, more in records.items()}
+    seen = {(await post(doctor, observation(id)))["id"]: name for id, name in stored.items()}
+    living, gone = {"silent", "alive"}, {"dead", "dated"}
+    for criterion, expected in (
+        ("deceased=false", living),
+        ("deceased=|false", living),
+        ("deceased=true", gone),
+        ("deceased=true,false", living | gone),
+        ("deceased=unknown", set()),
+        ("deceased:not=true", living),
+        ("deceased:not=false", gone),
+        ("deceased:not=true,false", set()),
+        ("deceased:missing=true", set()),
+        ("deceased:missing=false", living | gone),
+        ("deceased=false&birthdate:missing=true&gender=female", living),
+    ):
+        found = await _found(staff, f"Patient?family=F{unique}&{criterion}")
+        assert {stored[id] for id in found} == expected, criterion
+        chain = f"Observation?subject:Patient.family=F{unique}&subject:Patient.{criterion.partition('&')[0]}"
+        assert {seen[id] for id in await _found(doctor, chain)} == expected, criterion
