@@ -26,7 +26,11 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+", re.ASCII | re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63})+", re.ASCII | re.IGNORECASE)
+_SYSTEM = re.compile(r"(https?|urn:[a-z0-9][a-z0-9-]{0,30}[a-z0-9]|dns):[!-~]+", re.ASCII)
+"""An issuer's name that is the identifier system itself, as a worklist entry gives it where there is room."""
 _LONGEST_UID = 64
+LONGEST_ISSUER = 64
+"""Characters of IssuerOfPatientID (PS3.5 6.2, LO)."""
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _PREAMBLE = b"\0" * 128 + b"DICM"
 _KEYWORDS = [
@@ -112,13 +116,27 @@ class Header:
 
 
 def issuer_system(said: Mapping[str, Any], default: str) -> str:
-    """The identifier system of a patient number whose issuer is told by keyword; ``default`` is the sender's."""
+    """The identifier system of a patient number whose issuer is told by keyword; ``default`` is the sender's.
+
+    A modality copies the issuer from its worklist, where the system itself stands as such: it names the same system,
+    cut to the length of the element too, if that is the sender's own.
+    """
     qualifiers = next(iter(said.get(_QUALIFIERS_KEYWORD) or ()), None)
     universal = universal_system(qualifiers) if isinstance(qualifiers, Mapping) else None
     if universal is not None:
         return universal
     issuer = str((said.get("IssuerOfPatientID") or [""])[0]).strip()
-    return f"{default}/{quote(issuer)}" if issuer else default
+    if issuer in {"", default, default[:LONGEST_ISSUER]}:
+        return default
+    return issuer if _SYSTEM.fullmatch(issuer) else f"{default}/{quote(issuer)}"
+
+
+def issuer_of(system: str) -> dict[str, str]:
+    """The issuer by keyword (PS3.3 table 10-17) that ``universal_system`` reads as this identifier system."""
+    entity = system.removeprefix("urn:oid:")
+    if entity != system and is_uid(entity):
+        return {"UniversalEntityID": entity, "UniversalEntityIDType": "ISO"}
+    return {"UniversalEntityID": system, "UniversalEntityIDType": "URI"}
 
 
 def universal_system(designator: Mapping[str, Any]) -> str | None:

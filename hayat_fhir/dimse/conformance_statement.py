@@ -166,9 +166,10 @@ byte; nothing is coerced. Digital signatures are kept (level 3) and not verified
 
 {_table(("Service status", "Code", "Meaning"), statuses)}
 
-A patient is known by number and issuer: (0010,0024) where it is universal, else (0010,0021) within the system of the
-sender, else the system that is configured for the sender. An image without a number is of a provisional patient of its
-study. An image that contradicts what is stored is kept in quarantine, where staff let it in or keep it out.
+A patient is known by number and issuer: (0010,0024) where it is universal, else (0010,0021), which is itself the
+system where it is a URI, as in the worklist, and else a name within the system of the sender; else the system that is
+configured for the sender. An image without a number is of a provisional patient of its study. An image that
+contradicts what is stored is kept in quarantine, where staff let it in or keep it out.
 
 Key Object Selections titled 113001, 113037, 113038 or 113039 (DCM) of the sender of the images withdraw these, whether
 they come before or after the note (IOCM). After 113039 the same instances are accepted again."""

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+from hayat_fhir.dicom.header import LONGEST_ISSUER, issuer_of
 from hayat_fhir.dicom.tags import tag_of, vr_of
 
 Resource = Mapping[str, Any]
@@ -23,7 +24,7 @@ _IMAGING = frozenset({(_SNOMED, "363679005"), ("http://terminology.hl7.org/CodeS
 _SEX = {"male": "M", "female": "F", "other": "O"}
 _PRIORITY = {"routine": "ROUTINE", "urgent": "HIGH", "asap": "HIGH", "stat": "STAT"}
 _MOMENT = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:T(\d{2}):(\d{2})(?::(\d{2}))?)?")
-_SHORT = 16
+_SHORT, _LONG = 16, 64
 _DERIVED = "2.25."
 
 
@@ -114,17 +115,24 @@ def _attributes(values: Mapping[str, Any]) -> Attributes:
 
 def _patient(patient: Resource) -> dict[str, Any]:
     name: Resource = next(iter(patient.get("name", ())), {})
-    system, value = next(((s, v) for _, s, v in _identifiers(patient) if v), ("", ""))
+    system, value = _number(patient)
     written = "^".join(
         (str(name.get("family", "")), " ".join(name.get("given", ())[:1]), " ".join(name.get("given", ())[1:]))
     ).rstrip("^")
     return {
         "PatientName": written or _person(str(name.get("text", ""))),
-        "PatientID": value[:64],
-        "IssuerOfPatientID": system[:64],
+        "PatientID": value,
+        "IssuerOfPatientID": system if len(system) <= LONGEST_ISSUER else "",
+        "IssuerOfPatientIDQualifiersSequence": [_attributes(issuer_of(system))] if system else [],
         "PatientBirthDate": _moment(str(patient.get("birthDate", "")))[0],
         "PatientSex": _SEX.get(str(patient.get("gender", "")), ""),
     }
+
+
+def _number(patient: Resource) -> tuple[str, str]:
+    """System and value of the number that a modality is to copy into its images: one with a system, if possible."""
+    numbers = [(system, value) for _, system, value in _identifiers(patient) if 0 < len(value) <= _LONG]
+    return next((one for one in numbers if one[0]), next(iter(numbers), ("", "")))
 
 
 def _identifiers(resource: Resource) -> Iterable[tuple[str, str, str]]:

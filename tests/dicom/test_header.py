@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from hayat_fhir.dicom.header import file_header, is_uid, read_file_header, read_header
+from hayat_fhir.dicom.header import file_header, is_uid, issuer_of, read_file_header, read_header, universal_system
 from hayat_fhir.errors import InvalidRequest
 
 EXPLICIT = "1.2.840.10008.1.2.1"
@@ -191,3 +191,19 @@ def test_malformed_escapes_are_read_or_refused(name: bytes) -> None:
     data = encoded(PatientName="N" * len(padded), SpecificCharacterSet=["", "ISO 2022 IR 87", "ISO 2022 IR 149"])
     header = read_header(data.replace(b"N" * len(padded), padded), EXPLICIT)
     assert header.instance == "1.2.3.4"
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        "https://id.example/mrn",
+        "https://id.example/" + "x" * 80,
+        "urn:oid:1.2.999",
+        "urn:oid:no",
+        "urn:uuid:AB",
+        "dns:a.b",
+    ],
+)
+def test_an_issuer_is_read_as_the_system_it_was_made_of(system: str) -> None:
+    """Whatever the system."""
+    assert universal_system({keyword: [value] for keyword, value in issuer_of(system).items()}) == system
