@@ -14,6 +14,7 @@ from hayat_fhir.mapping.engine import Mapper
 from hayat_fhir.services.binding import Binding
 from hayat_fhir.services.documents import Documents
 from hayat_fhir.services.imaging_documents import ImagingDocuments
+from hayat_fhir.services.imaging_orders import OrdersOnRecord
 from hayat_fhir.services.imaging_query import ImagingQuery
 from hayat_fhir.services.imaging_renewal import ImagingRenewal
 from hayat_fhir.services.imaging_study import ImagingStudies
@@ -26,6 +27,7 @@ from hayat_fhir.services.quarantine import Quarantine
 from hayat_fhir.services.reindexing import Reindexing
 from hayat_fhir.services.rejection import RejectionNotes
 from hayat_fhir.services.retrieval import Retrieval
+from hayat_fhir.services.scheduled_orders import ScheduledOrders
 from hayat_fhir.services.storing import Storing
 from hayat_fhir.services.verification import Verification
 from hayat_fhir.store.arrivals import Arrivals
@@ -42,6 +44,7 @@ from hayat_fhir.store.manifests import Manifests
 from hayat_fhir.store.procedure_steps import ProcedureSteps
 from hayat_fhir.store.quarantine import QuarantineRows
 from hayat_fhir.store.rejections import Rejections
+from hayat_fhir.store.scheduled_studies import ScheduledStudies
 
 Tables = Mapping[str, Mapping[str, Mapper]]
 """The mappings out of DICOM by file and table."""
@@ -95,11 +98,15 @@ def imaging(
     )
     ingest = Ingest(IncomingInstances(incoming), blobs, lambda *_: None, settings.character_set)
     own_numbers = settings.own_patient_id_system
+    scheduled = ScheduledOrders(records.interactions, records.conditional, ScheduledStudies(database))
+    orders = OrdersOnRecord(records.conditional, scheduled)
     return Imaging(
         instances=instances,
         blobs=blobs,
         imaging_processes=processes,
-        projection=_projection(base, records, tables, instances, documents, blobs, rows, quarantined, verification),
+        projection=_projection(
+            base, records, tables, instances, documents, blobs, rows, quarantined, verification, orders
+        ),
         quarantine=Quarantine(quarantined, instances, blobs, policy, auditing),
         binding=Binding(
             instances, base.resources, records.interactions, base.keys, settings.site_name, settings.fhir_url
@@ -109,7 +116,7 @@ def imaging(
         imaging_query=ImagingQuery(rows, Images(database), policy, auditing),
         retrieval=Retrieval(instances, blobs, rows, ImageMetadata(database), processes, policy, auditing),
         storing=Storing(ingest, base.partners, policy, auditing, own_numbers),
-        procedures=Procedures(ProcedureSteps(database), records.interactions),
+        procedures=Procedures(ProcedureSteps(database), records.interactions, scheduled),
         reindexing=Reindexing(
             IndexRenewal(database),
             base.indexer.index,
@@ -128,6 +135,7 @@ def _projection(
     rows: ImagingStudyRows,
     quarantined: QuarantineRows,
     verification: Verification,
+    orders: OrdersOnRecord,
 ) -> Projection:
     """What turns rows of images into ImagingStudies, patients and reports."""
     settings, database = base.settings, base.database
@@ -145,6 +153,7 @@ def _projection(
         ),
         interactions,
         conditional,
+        orders,
         builder,
         ImagingSubjects(tables["dicom/patient"], zone, settings.own_patient_id_system),
         base.partners,

@@ -32,6 +32,7 @@ from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.partners import Partners
 from hayat_fhir.store.procedure_steps import ProcedureSteps
 from hayat_fhir.store.resources import Resources
+from hayat_fhir.store.scheduled_studies import ScheduledStudies
 
 
 class QueryRetrieve:
@@ -61,7 +62,7 @@ class QueryRetrieve:
         query = ImagingQuery(rows, images, policy, auditing)
         retrieval = ImagingRetrieval(rows, images, blobs, policy, auditing)
         commitment = StorageCommitment(images, rows, blobs, owed, asked, policy, auditing)
-        worklist = Worklist(Resources(database), parameters, policy, auditing, base_url)
+        worklist = Worklist(Resources(database), ScheduledStudies(database), parameters, policy, auditing, base_url)
         self._commitment = CommitmentProvider(commitment, known_as, waiting, partners, requestor)
         self.services = [
             FindProvider(query, known_as, waiting, most_matches).service(conformance),

@@ -15,11 +15,12 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from hayat_fhir.dicom.header import by_keyword, is_uid
-from hayat_fhir.errors import Conflict, Gone, InvalidRequest, NotFound, Refusal, Unavailable, Unprocessable
+from hayat_fhir.errors import Conflict, InvalidRequest, NotFound, Refusal, Unavailable, Unprocessable
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.interactions import Interactions
-from hayat_fhir.services.worklist_entry import order_id, study_uid
+from hayat_fhir.services.scheduled_orders import ScheduledOrders
+from hayat_fhir.services.worklist_entry import requested_procedure_id
 from hayat_fhir.store.procedure_steps import Attributes, ProcedureStep, ProcedureSteps
 from hayat_fhir.store.records import Stored
 
@@ -79,9 +80,10 @@ class ProcedureRecords:
 class Procedures:
     """Tells steps as Procedure, and orders as completed."""
 
-    def __init__(self, steps: ProcedureSteps, interactions: Interactions) -> None:
+    def __init__(self, steps: ProcedureSteps, interactions: Interactions, scheduled: ScheduledOrders) -> None:
         self._steps = steps
         self._interactions = interactions
+        self._scheduled = scheduled
         self._log: FilteringBoundLogger = structlog.get_logger("hayat_fhir.imaging")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -109,11 +111,13 @@ class Procedures:
     async def project(self, step: ProcedureStep) -> Stored | None:
         """The Procedure of a step; None where nobody knows whose it is: it came from no worklist.
 
+        Nor does anybody where several orders have its study and it names none of them.
+
         Raises:
             Refusal: It cannot be stored.
         """
         site = Caller(Role.SITE, "imaging", source=step.peer)
-        order = await self._order(site, step)
+        order = await self._order(step)
         if order is None or order.resource is None:
             return None
         procedure = _procedure(step, order.resource)
@@ -131,20 +135,16 @@ class Procedures:
             )
         return stored
 
-    async def _order(self, site: Caller, step: ProcedureStep) -> Stored | None:
-        """The order that the modality was given, which names it as performer or which it has contributed."""
-        study = _study(step.attributes)
-        id = order_id(study)
-        if id is None:
-            return None
-        try:
-            order = await self._interactions.read(site, "ServiceRequest", id)
-        except (NotFound, Gone):
-            return None
-        resource = order.resource or {}
-        performers = {str(one.get("reference", "")) for one in resource.get("performer", ())}
-        is_theirs = f"Organization/{step.peer}" in performers or order.source == step.peer
-        return order if is_theirs and study_uid(resource) == study else None
+    async def _order(self, step: ProcedureStep) -> Stored | None:
+        """The order that the modality was given, which names it as performer or which it has contributed.
+
+        Of several orders of one study it is the one whose Requested Procedure ID the step names.
+        """
+        given = [one for one in await self._scheduled.of_study(_study(step.attributes)) if _is_given(one, step.peer)]
+        if len(given) > 1:
+            named = _requested_procedures(step.attributes)
+            given = [one for one in given if requested_procedure_id(one.resource or {}) in named]
+        return given[0] if len(given) == 1 else None
 
 
 _STATE_KEYWORD = "PerformedProcedureStepStatus"
@@ -152,6 +152,16 @@ _STATE_KEYWORD = "PerformedProcedureStepStatus"
 
 def _state(attributes: Attributes) -> str:
     return str(next(iter(attributes.get(_STATE, {}).get("Value", ())), ""))
+
+
+def _is_given(order: Stored, peer: str) -> bool:
+    performers = {str(one.get("reference", "")) for one in (order.resource or {}).get("performer", ())}
+    return f"Organization/{peer}" in performers or order.source == peer
+
+
+def _requested_procedures(attributes: Attributes) -> set[str]:
+    scheduled = by_keyword(attributes).get("ScheduledStepAttributesSequence", ())
+    return {str(id).strip() for item in scheduled for id in item.get("RequestedProcedureID", ())}
 
 
 def _study(attributes: Attributes) -> str:

@@ -53,6 +53,7 @@ class Projection:
         imaging_documents: ImagingDocuments,
         interactions: Interactions,
         conditional: Conditional,
+        orders: OrdersOnRecord,
         builder: ImagingStudies,
         subjects: ImagingSubjects,
         partners: Partners,
@@ -76,7 +77,7 @@ class Projection:
         self._subjects = subjects
         self._partners = partners
         self._site_url = site_url
-        self._orders = OrdersOnRecord(interactions, conditional)
+        self._orders = orders
         self._rows = rows
         self._quiet = timedelta(seconds=quiet_seconds)
 

@@ -20,9 +20,10 @@ from hayat_fhir.search.query import parse
 from hayat_fhir.security.callers import Caller, Restriction
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
-from hayat_fhir.services.worklist_entry import Attributes, is_imaging, worklist_entry
+from hayat_fhir.services.worklist_entry import Attributes, is_found_by_study, is_imaging, study_uid, worklist_entry
 from hayat_fhir.store.records import Page, Stored
 from hayat_fhir.store.resources import Resources
+from hayat_fhir.store.scheduled_studies import ScheduledStudies
 
 _UNLABELLED = Restriction(everything=True)
 """All but what is labelled restricted."""
@@ -36,9 +37,16 @@ class Worklist:
     """Answers worklist queries."""
 
     def __init__(
-        self, resources: Resources, parameters: SearchParameters, policy: Policy, auditing: Auditing, base_url: str
+        self,
+        resources: Resources,
+        studies: ScheduledStudies,
+        parameters: SearchParameters,
+        policy: Policy,
+        auditing: Auditing,
+        base_url: str,
     ) -> None:
         self._resources = resources
+        self._studies = studies
         self._parameters = parameters
         self._policy = policy
         self._auditing = auditing
@@ -68,6 +76,7 @@ class Worklist:
                     matches = await self._entries(fresh, patients, station, wanted)
                     if matches:
                         found = [one for one, _ in matches]
+                        await self._studies.keep(_not_found_by_study(found))
                         references = [one.reference for one in found]
                         patients_told = {mark for one in found for mark in one.compartments}
                         await self._auditing.record(caller, "query", "0", references, patients_told, asked)
@@ -135,6 +144,12 @@ def _consented(caller: Caller) -> Restriction:
     """What may be addressed to this peer: nothing of patients who do not consent to its having orders."""
     denied = {f"Patient/{patient}" for patient, terms in caller.limits if not terms.allow("ServiceRequest")}
     return replace(_UNLABELLED, hidden=frozenset(denied))
+
+
+def _not_found_by_study(orders: Sequence[Stored]) -> dict[str, str]:
+    """By Study Instance UID the ids of those orders to which nothing else leads back."""
+    resources = [one.resource for one in orders if one.resource is not None]
+    return {study_uid(one): str(one["id"]) for one in resources if not is_found_by_study(one)}
 
 
 def _meets(entry: Attributes, wanted: Wanted) -> bool:

@@ -42,10 +42,9 @@ def modality(order: Resource) -> str:
 
 def study_uid(order: Resource) -> str:
     """The Study Instance UID under which an order is to be carried out: its own, else one that follows from its id."""
-    for identifier in order.get("identifier", ()):
-        value = str(identifier.get("value", ""))
-        if identifier.get("system") == _STUDY and value.startswith("urn:oid:"):
-            return value.removeprefix("urn:oid:")
+    own = _own_study_uid(order)
+    if own is not None:
+        return own
     id = str(order.get("id", ""))
     try:
         number = UUID(id).int
@@ -54,12 +53,31 @@ def study_uid(order: Resource) -> str:
     return f"{_DERIVED}{number}"
 
 
+def is_found_by_study(order: Resource) -> bool:
+    """Whether ``study_uid`` of an order leads back to it: by its identifier or its id, which then is a UUID."""
+    return _own_study_uid(order) is not None or order_id(study_uid(order)) == order.get("id")
+
+
+def _own_study_uid(order: Resource) -> str | None:
+    for identifier in order.get("identifier", ()):
+        value = str(identifier.get("value", ""))
+        if identifier.get("system") == _STUDY and value.startswith("urn:oid:"):
+            return value.removeprefix("urn:oid:")
+    return None
+
+
 def order_id(study: str) -> str | None:
     """The id of the order from which ``study_uid`` made this UID, if it made it from one."""
     number = study.removeprefix(_DERIVED)
     if number == study or not number.isdecimal() or int(number) >= 1 << 128:
         return None
     return str(UUID(int=int(number)))
+
+
+def requested_procedure_id(order: Resource) -> str:
+    """The Requested Procedure ID of an order: its filler's number, else one that follows from its id."""
+    filler = next((value for kind, _, value in _identifiers(order) if kind == "FILL"), "")
+    return filler[:_SHORT] or _short(str(order.get("id", "")))
 
 
 def worklist_entry(order: Resource, appointment: Resource | None, patient: Resource, station: str) -> Attributes:
@@ -89,7 +107,7 @@ def worklist_entry(order: Resource, appointment: Resource | None, patient: Resou
         "ReferringPhysicianName": _person(order.get("requester", {}).get("display", "")),
         "RequestingPhysician": _person(order.get("requester", {}).get("display", "")),
         "StudyInstanceUID": study_uid(order),
-        "RequestedProcedureID": identifiers.get("FILL", "")[:_SHORT] or _short(order.get("id", "")),
+        "RequestedProcedureID": requested_procedure_id(order),
         "RequestedProcedureDescription": said[:64],
         "RequestedProcedurePriority": _PRIORITY.get(str(order.get("priority", "")), ""),
         "PlacerOrderNumberImagingServiceRequest": identifiers.get("PLAC", ""),

@@ -127,17 +127,75 @@ async def test_an_issuer_that_was_cut(gateway: Gateway, image: Callable[..., Fil
     assert (await study(gateway))["subject"]["reference"] == patient
 
 
-async def test_a_step_is_the_orders(gateway: Gateway) -> None:
-    """A modality reports its step with what it has copied: the order is done, and leaves the worklist."""
-    await gateway.peer("CT1", patient_id_system=OWN)
-    patient, reference = await ordered(gateway, OWN)
-    scheduled, uid = await entry(gateway), generate_uid()
-    copied = {keyword: scheduled[keyword].value for keyword in COPIED if keyword != "StudyInstanceUID"}
-    assert (await tell(gateway, uid, begun(scheduled.StudyInstanceUID, **copied))).Status == 0x0000
+async def perform(gateway: Gateway, scheduled: Dataset, *copied: str, requested: str = "") -> None:
+    """Have CT1 report that it has carried out a worklist entry, with what it copies of it."""
+    uid = generate_uid()
+    step = begun(scheduled.StudyInstanceUID, **{keyword: scheduled[keyword].value for keyword in copied})
+    step.ScheduledStepAttributesSequence[0].RequestedProcedureID = requested
+    assert (await tell(gateway, uid, step)).Status == 0x0000
     assert (await tell(gateway, uid, keys(None, PerformedProcedureStepStatus="COMPLETED"), "set")).Status == 0x0000
     await project(gateway)
-    (row,) = await gateway.site.database.collection("Procedure").find({}).to_list(None)
-    made = row["resource"]
+
+
+async def procedures(gateway: Gateway) -> list[dict[str, Any]]:
+    """All Procedures."""
+    return [row["resource"] for row in await gateway.site.database.collection("Procedure").find({}).to_list(None)]
+
+
+@pytest.mark.parametrize(
+    ("id", "identifier"),
+    [
+        (None, None),
+        (None, {"system": "urn:dicom:uid", "value": "urn:oid:1.2.999.17"}),
+        ("order-xyz", None),
+        ("0A64E1C5-3E2B-4F8C-9A3D-6B1F2D7C8E90", None),
+    ],
+    ids=["assigned", "own study", "chosen", "capitals"],
+)
+async def test_a_study_comes_back_to_its_order(
+    gateway: Gateway, image: Callable[..., FileDataset], id: str | None, identifier: dict[str, str] | None
+) -> None:
+    """Step and images are those of the order, however it names itself and its study; done, it leaves the worklist."""
+    await gateway.peer("CT1", patient_id_system=OWN)
+    patient, reference = await ordered(gateway, OWN, id=id, identifier=identifier and [identifier])
+    scheduled = await entry(gateway)
+    await perform(gateway, scheduled, "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence")
+    (made,) = await procedures(gateway)
     assert (made["status"], made["subject"]["reference"]) == ("completed", patient)
     assert made["basedOn"] == [{"reference": reference}]
     assert await find(gateway, asked()) == ([], 0x0000)
+    await gateway.push(acquired(image, scheduled), calling="CT1")
+    assert (await study(gateway))["basedOn"] == [{"reference": reference}]
+
+
+async def test_two_orders_of_one_study(gateway: Gateway, image: Callable[..., FileDataset]) -> None:
+    """A step is that of the order whose Requested Procedure ID it names, of neither where it names none."""
+    await gateway.peer("CT1", patient_id_system=OWN)
+    own = {"system": "urn:dicom:uid", "value": "urn:oid:1.2.999.18"}
+    filler = {"type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "FILL"}]}}
+    patient, one = await ordered(gateway, OWN, identifier=[own, {**filler, "value": "R1"}])
+    two = await order(gateway, patient, "CT1", identifier=[own, {**filler, "value": "R2"}])
+    scheduled = (await find(gateway, asked(PatientBirthDate="", PatientSex="", IssuerOfPatientID="")))[0][0]
+    await perform(gateway, scheduled)
+    assert await procedures(gateway) == []
+    await perform(gateway, scheduled, requested="R2")
+    (made,) = await procedures(gateway)
+    assert made["basedOn"] == [{"reference": two}]
+    (left,), _ = await find(gateway, asked(RequestedProcedureID=""))
+    assert left.RequestedProcedureID == "R1"
+    await gateway.push(acquired(image, scheduled), calling="CT1")
+    based = (await study(gateway))["basedOn"]
+    assert sorted(based, key=str) == sorted([{"reference": one}, {"reference": two}], key=str)
+
+
+async def test_an_order_for_another_patient(gateway: Gateway, image: Callable[..., FileDataset]) -> None:
+    """That names the same study is not what the images carried out, nor is a step of a modality it was not given to."""
+    await gateway.peer("CT1", patient_id_system=OWN)
+    await gateway.peer("CT2", patient_id_system=OWN)
+    await ordered(gateway, "urn:oid:1.2.998", identifier=[{"system": "urn:dicom:uid", "value": "urn:oid:1.2.999.19"}])
+    made = image(StudyInstanceUID="1.2.999.19", PatientID="18", IssuerOfPatientID="")
+    await gateway.push(made, calling="CT1")
+    assert "basedOn" not in await study(gateway)
+    assert (await tell(gateway, generate_uid(), begun("1.2.999.19"), calling="CT2")).Status == 0x0000
+    await project(gateway)
+    assert await procedures(gateway) == []

@@ -32,10 +32,11 @@ async def gateway(mongodb_url: str, database_name: str, tmp_path: Path) -> Async
 
 
 async def create(gateway: Gateway, type: str, by: Caller = SITE, **content: Any) -> str:
-    """Store a resource; its reference."""
-    kept = {name: value for name, value in content.items() if value is not None}
-    written = await gateway.site.interactions.create(by, type, {"resourceType": type, **kept})
-    return written.stored.reference
+    """Store a resource, under its own id if it has one; its reference."""
+    kept = {"resourceType": type, **{name: value for name, value in content.items() if value is not None}}
+    interactions = gateway.site.interactions
+    writing = interactions.update(by, type, kept["id"], kept) if "id" in kept else interactions.create(by, type, kept)
+    return (await writing).stored.reference
 
 
 async def patient(gateway: Gateway, number: str, family: str, given: str) -> str:
