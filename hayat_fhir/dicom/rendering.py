@@ -16,7 +16,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.encoders.base import get_encoder
-from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
+from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import as_pixel_options, pixel_array
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
@@ -54,7 +54,7 @@ def decoded_frames(one: ObjectFile, numbers: list[int]) -> list[bytes]:
             return stored_frames(one, numbers)
         except NotAcceptable:
             pass
-    return [_little_endian(_values(one, number)) for number in numbers]
+    return [_little_endian(_values(one, number, raw=not one.compressed)) for number in numbers]
 
 
 LOSSLESS = (JPEGLSLossless, JPEG2000Lossless, RLELossless)
@@ -95,9 +95,11 @@ def encoded_frames(one: ObjectFile, numbers: list[int], syntax: str) -> list[byt
     given: dict[str, Any] = {"number_of_frames": 1, "planar_configuration": 0}
     if one.compressed and one.header.get("SamplesPerPixel") == 3:
         given["photometric_interpretation"] = "RGB"
+    elif one.header.get("PhotometricInterpretation") == "YBR_FULL_422":
+        given["photometric_interpretation"] = "YBR_FULL"
     found = []
     for number in numbers:
-        values = _values(one, number)
+        values = _values(one, number, raw=not one.compressed)
         try:
             found.append(get_encoder(UID(syntax)).encode(values, **as_pixel_options(one.header, **given)))
         except MemoryError:
@@ -130,7 +132,8 @@ def rendered(one: ObjectFile, number: int, how: Rendering) -> bytes:
     return out.getvalue()
 
 
-def _values(one: ObjectFile, number: int) -> Array:
+def _values(one: ObjectFile, number: int, *, raw: bool = False) -> Array:
+    """A frame's values; YBR_FULL and YBR_FULL_422 as RGB unless ``raw``, where only the subsampling is undone."""
     if not 1 <= number <= one.frames:
         raise NotFound("there is no such frame")
     header = one.header
@@ -139,7 +142,7 @@ def _values(one: ObjectFile, number: int) -> Array:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return pixel_array(one.path, index=number - 1)
+            return pixel_array(one.path, index=number - 1, raw=raw)
     except MemoryError:
         raise
     except Exception as error:  # codecs raise whatever a stranger's bytes make them
@@ -157,7 +160,7 @@ def _shown(one: ObjectFile, values: Array, how: Rendering) -> Array:
     if photometric == "PALETTE COLOR":
         return _scaled(apply_color_lut(values, header))
     if values.ndim == 3:
-        return _scaled(_rgb(values, one, photometric))
+        return _scaled(values)
     values = apply_modality_lut(values, header)
     window = how.window or _own_window(header)
     if window is not None:
@@ -169,11 +172,6 @@ def _shown(one: ObjectFile, values: Array, how: Rendering) -> Array:
         shown = _between(values.astype(np.float64), float(values.min()), float(values.max()))
     inverted = photometric == "MONOCHROME1" or header.get("PresentationLUTShape") == "INVERSE"
     return 255 - shown if inverted else shown
-
-
-def _rgb(values: Array, one: ObjectFile, photometric: str) -> Array:
-    native = not UID(one.transfer_syntax).is_encapsulated
-    return convert_color_space(values, photometric, "RGB") if native and photometric.startswith("YBR_FULL") else values
 
 
 def _own_window(header: Dataset) -> tuple[float, float, str] | None:

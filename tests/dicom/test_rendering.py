@@ -1,0 +1,81 @@
+"""Frames as values, as encoded anew, and as pictures: what a person sees is what the object says."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.dataset import FileDataset
+from pydicom.encaps import encapsulate
+from pydicom.pixels import get_decoder, pixel_array
+from pydicom.pixels.processing import convert_color_space
+from pydicom.pixels.utils import as_pixel_options
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from hayat_fhir.dicom.object_file import ObjectFile, opened
+from hayat_fhir.dicom.rendering import Rendering, encoded_frames, rendered
+
+COLOURS = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+"""Squares of any colour."""
+BARS = [[255, 0, 0], [255, 128, 128], [0, 255, 0], [128, 255, 128], [0, 0, 255], [128, 128, 255]]
+BARS += [[grey] * 3 for grey in (0, 64, 192, 255)]
+"""What pydicom's examples of one layout show from top to bottom."""
+
+
+def kept(image: FileDataset, folder: Path) -> ObjectFile:
+    """An object in a file."""
+    image.save_as(folder / "one.dcm", enforce_file_format=True)
+    return opened(str(folder / "one.dcm"))
+
+
+def shown(one: ObjectFile, number: int = 1, **how: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The picture's values."""
+    return np.asarray(Image.open(io.BytesIO(rendered(one, number, Rendering("PNG", **how))))).astype(int)
+
+
+def coloured(photometric: str, syntax: str | None) -> FileDataset:
+    """An image of ``COLOURS``."""
+    image = dcmread(str(get_testdata_file("SC_rgb_small_odd.dcm")))
+    image.Rows, image.Columns, image.PhotometricInterpretation = *COLOURS.shape[:2], photometric
+    image.PixelData = (COLOURS if photometric == "RGB" else convert_color_space(COLOURS, "RGB", photometric)).tobytes()
+    if syntax is not None:
+        image.compress(syntax, generate_instance_uid=False)
+    return image
+
+
+@pytest.mark.parametrize("syntax", [None, RLELossless, JPEGLSLossless, JPEG2000Lossless])
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL"])
+def test_colours(tmp_path: Path, photometric: str, syntax: str | None) -> None:
+    """Whatever they are stored as, in whatever transfer syntax, the same are seen."""
+    assert np.abs(shown(kept(coloured(photometric, syntax), tmp_path)) - COLOURS).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "name", ["SC_ybr_full_422_uncompressed.dcm", "SC_rgb_dcmtk_+eb+cy+np.dcm", "SC_rgb_rle.dcm", "SC_rgb_gdcm_KY.dcm"]
+)
+def test_colours_of_examples(name: str) -> None:
+    """Bars that are red, green, blue and grey, native with half the colours, and compressed."""
+    picture = shown(opened(str(get_testdata_file(name))))
+    assert np.abs(picture[5::10, 50] - BARS).max() <= 6
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+@pytest.mark.parametrize("name", ["native YBR_FULL", "SC_ybr_full_422_uncompressed.dcm"])
+def test_encoded_colours_are_what_the_metadata_say(tmp_path: Path, name: str, syntax: str) -> None:
+    """A native frame of YBR_FULL is encoded as that, not as RGB."""
+    if name.startswith("native"):
+        one = kept(coloured("YBR_FULL", None), tmp_path)
+    else:
+        one = opened(str(get_testdata_file(name)))
+    (frame,) = encoded_frames(one, [1], syntax)
+    native = dcmread(one.path)
+    told = {"photometric_interpretation": "YBR_FULL", "number_of_frames": 1, "pixel_keyword": "PixelData"}
+    options = {**as_pixel_options(native), **told, "planar_configuration": 0}
+    found, _ = get_decoder(UID(syntax)).as_array(encapsulate([frame]), index=0, raw=True, **options)
+    assert (found == pixel_array(native, raw=True)).all()
