@@ -25,6 +25,7 @@ from hayat_fhir.errors import NotAcceptable, NotFound
 
 _MOST_PIXELS = 64_000_000
 """Of one frame: beyond this a picture is of no use to anybody, and a danger."""
+_MACROS = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -119,7 +120,7 @@ def rendered(one: ObjectFile, number: int, how: Rendering) -> bytes:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            shown = _shown(one, _values(one, number), how)
+            shown = _shown(_of_frame(one.header, number), _values(one, number), how)
         except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError) as error:
             raise NotAcceptable("the pixels cannot be shown") from error
     picture = Image.fromarray(shown)
@@ -153,9 +154,21 @@ def _little_endian(values: Array) -> bytes:
     return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def _shown(one: ObjectFile, values: Array, how: Rendering) -> Array:
+def _of_frame(header: Dataset, number: int) -> Dataset:
+    """The header with what its functional groups say of this frame's values (PS3.3 C.7.6.16.2.9 and C.7.6.16.2.10)."""
+    groups = [*(header.get("SharedFunctionalGroupsSequence") or [])[:1]]
+    groups += [*(header.get("PerFrameFunctionalGroupsSequence") or [])[number - 1 : number]]
+    items = [item for group in groups for macro in _MACROS for item in (group.get(macro) or [])[:1]]
+    if not items:
+        return header
+    laid = Dataset()
+    for one in (header, *items):
+        laid.update(one)
+    return laid
+
+
+def _shown(header: Dataset, values: Array, how: Rendering) -> Array:
     """Eight bits a sample, as a person is to see them."""
-    header = one.header
     photometric = str(header.get("PhotometricInterpretation", "MONOCHROME2"))
     if photometric == "PALETTE COLOR":
         return _scaled(apply_color_lut(values, header))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.pixels.processing import convert_color_space
@@ -79,3 +79,58 @@ def test_encoded_colours_are_what_the_metadata_say(tmp_path: Path, name: str, sy
     options = {**as_pixel_options(native), **told, "planar_configuration": 0}
     found, _ = get_decoder(UID(syntax)).as_array(encapsulate([frame]), index=0, raw=True, **options)
     assert (found == pixel_array(native, raw=True)).all()
+
+
+def enhanced() -> FileDataset:
+    """Two frames: Hounsfield units by what they share, a window that is the second's own."""
+    image = dcmread(str(get_testdata_file("CT_small.dcm")))
+    for keyword in ("RescaleSlope", "RescaleIntercept", "RescaleType", "WindowCenter", "WindowWidth"):
+        if keyword in image:
+            del image[keyword]
+    image.PixelData, image.NumberOfFrames = image.PixelData * 2, 2
+    image.SharedFunctionalGroupsSequence, image.PerFrameFunctionalGroupsSequence = [Dataset()], [Dataset(), Dataset()]
+    shared, (_, second) = image.SharedFunctionalGroupsSequence[0], image.PerFrameFunctionalGroupsSequence
+    shared.PixelValueTransformationSequence = [transformation(1, -1024)]
+    shared.FrameVOILUTSequence, second.FrameVOILUTSequence = [window(40, 400)], [window(300, 1500)]
+    return image
+
+
+def transformation(slope: int, intercept: int) -> Dataset:
+    """An item of the Pixel Value Transformation macro."""
+    item = Dataset()
+    item.RescaleSlope, item.RescaleIntercept, item.RescaleType = slope, intercept, "HU"
+    return item
+
+
+def window(center: float, width: float) -> Dataset:
+    """An item of the Frame VOI LUT macro."""
+    item = Dataset()
+    item.WindowCenter, item.WindowWidth = center, width
+    return item
+
+
+def windowed(values: np.ndarray[Any, Any], center: float, width: float) -> np.ndarray[Any, Any]:
+    """As PS3.3 C.11.2.1.2.1 has it."""
+    return np.asarray((((values - (center - 0.5)) / (width - 1) + 0.5) * 255).clip(0, 255).round())
+
+
+def test_functional_groups(tmp_path: Path) -> None:
+    """An enhanced image is shown by the rescaling and window of its frame, and windows that are asked for are of HU."""
+    image = enhanced()
+    one = kept(image, tmp_path)
+    hounsfield = image.pixel_array[0].astype(float) - 1024
+    for number, own in ((1, (40, 400)), (2, (300, 1500))):
+        assert np.abs(shown(one, number) - windowed(hounsfield, *own)).max() <= 1
+        asked = shown(one, number, window=(-600, 1200, "LINEAR"))
+        assert np.abs(asked - windowed(hounsfield, -600, 1200)).max() <= 1
+    assert "RescaleIntercept" not in one.header
+
+
+def test_functional_groups_that_break_the_rules(tmp_path: Path) -> None:
+    """Empty ones, and fewer than there are frames, hide nothing."""
+    image = enhanced()
+    image.SharedFunctionalGroupsSequence = []
+    image.PerFrameFunctionalGroupsSequence = [Dataset()]
+    image.PerFrameFunctionalGroupsSequence[0].FrameVOILUTSequence = []
+    one = kept(image, tmp_path)
+    assert shown(one, 1).max() == shown(one, 2).max() == 255
