@@ -146,7 +146,7 @@ def _kill(process: Process) -> None:
 
 def _tasks(character_set: str) -> dict[str, Callable[..., list[bytes]]]:
     """What the process can do; its imports are not for the server's own process."""
-    from hayat_fhir.dicom import frame_layout, metadata, object_file, rendering
+    from hayat_fhir.dicom import frame_layout, metadata, object_file, rendering, transcoding
 
     @lru_cache(maxsize=8)
     def opened(path: str) -> object_file.ObjectFile:
@@ -164,7 +164,8 @@ def _tasks(character_set: str) -> dict[str, Callable[..., list[bytes]]]:
         return [metadata.bulk_value(one, place)]
 
     def stored(path: str, numbers: list[int]) -> list[bytes]:
-        return object_file.stored_frames(opened(path), numbers)
+        one = opened(path)
+        return (object_file.stored_frames if one.compressed else rendering.decoded_frames)(one, numbers)
 
     def decoded(path: str, numbers: list[int]) -> list[bytes]:
         return rendering.decoded_frames(opened(path), numbers)
@@ -180,7 +181,8 @@ def _tasks(character_set: str) -> dict[str, Callable[..., list[bytes]]]:
         return [rendering.rendered(one, number or (one.frames + 1) // 2, rendering.Rendering(**asked))]
 
     def transcoded(path: str, syntax: str) -> list[bytes]:
-        return [rendering.transcoded(opened(path), syntax)]
+        content, made = transcoding.transcoded(opened(path), syntax)
+        return [content, made.encode()]
 
     return {
         "transcoded": transcoded,

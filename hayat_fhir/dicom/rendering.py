@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.pixels.encoders.base import get_encoder
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import as_pixel_options, pixel_array
-from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
+from pydicom.uid import UID
 
 from hayat_fhir.dicom.object_file import ObjectFile, stored_frames
 from hayat_fhir.errors import NotAcceptable, NotFound
@@ -55,39 +54,11 @@ def decoded_frames(one: ObjectFile, numbers: list[int]) -> list[bytes]:
             return stored_frames(one, numbers)
         except NotAcceptable:
             pass
-    return [_little_endian(_values(one, number, raw=not one.compressed)) for number in numbers]
-
-
-LOSSLESS = (JPEGLSLossless, JPEG2000Lossless, RLELossless)
-"""Transfer syntaxes into which objects are encoded without loss."""
-
-
-def transcoded(one: ObjectFile, syntax: str = ExplicitVRLittleEndian) -> bytes:
-    """The whole object in Explicit VR Little Endian, or one of ``LOSSLESS``, as a file (PS3.10).
-
-    Raises:
-        NotAcceptable: Its pixels cannot be decoded.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            whole = dcmread(one.path)
-            if one.compressed:
-                whole.decompress(generate_instance_uid=False)
-            whole.file_meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian)
-            if syntax in LOSSLESS:
-                whole.compress(syntax, generate_instance_uid=False)
-            out = BytesIO()
-            whole.save_as(out, implicit_vr=False, little_endian=True, enforce_file_format=True)
-        except MemoryError:
-            raise
-        except Exception as error:  # codecs raise whatever a stranger's bytes make them
-            raise NotAcceptable("the object cannot be transcoded") from error
-    return out.getvalue()
+    return [_octets(one, _values(one, number, raw=not one.compressed)) for number in numbers]
 
 
 def encoded_frames(one: ObjectFile, numbers: list[int], syntax: str) -> list[bytes]:
-    """These frames, counted from 1, encoded in one of ``LOSSLESS``; colours as RGB where they were compressed.
+    """These frames, counted from 1, encoded without loss (``transcoding.LOSSLESS``); colours as RGB where compressed.
 
     Raises:
         NotFound: There is no such frame.
@@ -150,7 +121,10 @@ def _values(one: ObjectFile, number: int, *, raw: bool = False) -> Array:
         raise NotAcceptable("the pixels cannot be decoded") from error
 
 
-def _little_endian(values: Array) -> bytes:
+def _octets(one: ObjectFile, values: Array) -> bytes:
+    """Values as they stand in native pixel data: little endian, eight to a byte where one takes a bit."""
+    if one.header.get("BitsAllocated") == 1:
+        return np.packbits(values.reshape(-1), bitorder="little").tobytes()
     return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
 
 

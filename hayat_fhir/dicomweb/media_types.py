@@ -20,6 +20,8 @@ ENCODED = frozenset({EXPLICIT, *(f"1.2.840.10008.1.2.{ending}" for ending in ("4
 """Transfer syntaxes in which objects and frames are made on demand: JPEG-LS, JPEG 2000 and RLE without loss."""
 NATIVE = frozenset({"1.2.840.10008.1.2", EXPLICIT})
 """Transfer syntaxes in which pixels stand as EXPLICIT has them."""
+UNCOMPRESSED = NATIVE | {"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
+"""Transfer syntaxes of native pixels, whose frames are served in EXPLICIT only."""
 COMPRESSED: Mapping[str, str] = MappingProxyType(
     {
         "1.2.840.10008.1.2.4.50": "image/jpeg",

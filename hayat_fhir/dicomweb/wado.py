@@ -15,7 +15,7 @@ from starlette.responses import Response
 from hayat_fhir.dicomweb import media_types
 from hayat_fhir.dicomweb.answers import Held, Part, Stretch, file_part, gathered, held, multipart, single
 from hayat_fhir.dicomweb.callers import Callers
-from hayat_fhir.dicomweb.media_types import COMPRESSED, DICOM, ENCODED, EXPLICIT, NATIVE, OCTETS, Range
+from hayat_fhir.dicomweb.media_types import COMPRESSED, DICOM, ENCODED, EXPLICIT, NATIVE, OCTETS, UNCOMPRESSED, Range
 from hayat_fhir.errors import InvalidRequest, NotAcceptable, NotFound, TooLarge
 from hayat_fhir.imaging_process import ImagingProcesses
 from hayat_fhir.services.frames import Frames
@@ -157,7 +157,7 @@ class Wado:
                 return f"{media}; transfer-syntax={other}", encoded
         if not (one.anything or one.multipart or one.media in {OCTETS, "application/*"}):
             return None
-        if one.syntax == "*" and one.takes(OCTETS, syntax):
+        if one.syntax == "*" and syntax not in UNCOMPRESSED and one.takes(OCTETS, syntax):
             return f"{OCTETS}; transfer-syntax={syntax}", await self._stored(image, numbers)
         if one.anything or one.takes(OCTETS, EXPLICIT):
             if syntax in NATIVE:
@@ -180,8 +180,11 @@ class Wado:
             raise TooLarge("too many images to be transcoded at once")
         parts = []
         for image in images:
-            (content,) = await self._processes.run("transcoded", str(image.path), syntax=syntax)
-            parts.append(Part(f"{DICOM}; transfer-syntax={syntax}", content, len(content), self._url(image)))
+            if image.transfer_syntax == syntax:
+                parts.append(file_part(image, self._url(image)))
+                continue
+            content, made = await self._processes.run("transcoded", str(image.path), syntax=syntax)
+            parts.append(Part(f"{DICOM}; transfer-syntax={made.decode()}", content, len(content), self._url(image)))
         return parts
 
     async def _images(self, request: Request) -> list[Retrieved]:

@@ -15,7 +15,6 @@ import tempfile
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from hayat_fhir.child_process import leave_no_core
 from hayat_fhir.errors import Unprocessable
@@ -26,8 +25,6 @@ TARGETS = (EXPLICIT, IMPLICIT)
 _PATIENCE = 60.0
 _MEMORY = 2 << 30
 """Bytes of memory that the process may have."""
-_WORDS = {"OW": 2, "OF": 4, "OL": 4, "OD": 8, "OV": 8}
-"""Bytes of the words of these VRs (PS3.5 6.2)."""
 _LARGEST = 1 << 29
 """Bytes of the largest file that is transcoded."""
 
@@ -105,28 +102,17 @@ def main() -> None:
 
 
 def _transcode(source: Path, syntax: str, target: Path) -> None:
-    from pydicom import dcmread
+    """``native`` and what it imports are for this process alone."""
     from pydicom.filebase import DicomFileLike
     from pydicom.filewriter import write_dataset
 
-    dataset = dcmread(source)
-    if dataset.file_meta.TransferSyntaxUID.is_compressed:
-        dataset.decompress(generate_instance_uid=False)
-    elif not dataset.file_meta.TransferSyntaxUID.is_little_endian:
-        if dataset.get("BitsAllocated", 16) > 16:
-            raise ValueError("what the order of its words is, is not said")
-        dataset.walk(_turn)
+    from hayat_fhir.dicom.transcoding import native
+
+    dataset = native(str(source))
     with target.open("wb") as file:
         out = DicomFileLike(file)
         out.is_little_endian, out.is_implicit_VR = True, syntax == IMPLICIT
         write_dataset(out, dataset)
-
-
-def _turn(_: object, element: Any) -> None:  # noqa: ANN401 - pydicom's DataElement
-    """Turn the bytes of binary words around: pydicom keeps them in the order of the file (PS3.5 7.3)."""
-    width = _WORDS.get(element.VR)
-    if width is not None and isinstance(element.value, bytes):
-        element.value = b"".join(element.value[at : at + width][::-1] for at in range(0, len(element.value), width))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pydicom.pixels.utils import as_pixel_options
 from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from hayat_fhir.dicom.object_file import ObjectFile, opened
-from hayat_fhir.dicom.rendering import Rendering, encoded_frames, rendered
+from hayat_fhir.dicom.rendering import Rendering, decoded_frames, encoded_frames, rendered
 
 COLOURS = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
 """Squares of any colour."""
@@ -134,3 +134,21 @@ def test_functional_groups_that_break_the_rules(tmp_path: Path) -> None:
     image.PerFrameFunctionalGroupsSequence[0].FrameVOILUTSequence = []
     one = kept(image, tmp_path)
     assert shown(one, 1).max() == shown(one, 2).max() == 255
+
+
+@pytest.mark.parametrize("name", ["liver_1frame.dcm", "liver_expb_1frame.dcm"])
+def test_frames_of_single_bits(name: str) -> None:
+    """Eight to a byte from either byte order."""
+    one = opened(str(get_testdata_file(name)))
+    (frame,) = decoded_frames(one, [1])
+    assert len(frame) == one.header.Rows * one.header.Columns // 8
+    assert np.array_equal(np.unpackbits(np.frombuffer(frame, "u1"), bitorder="little"), pixel_array(one.path).ravel())
+
+
+def test_frames_that_begin_within_a_byte(tmp_path: Path) -> None:
+    """Nine bits each; each is given from its first bit."""
+    image = dcmread(str(get_testdata_file("liver_1frame.dcm")))
+    image.Rows, image.Columns, image.NumberOfFrames = 3, 3, 2
+    bits = [1, 0, 1, 0, 1, 0, 1, 0, 1, *(0, 1, 0, 1, 0, 1, 0, 1, 1)]
+    image.PixelData = np.packbits(bits, bitorder="little").tobytes() + b"\0"
+    assert decoded_frames(kept(image, tmp_path), [1, 2]) == [b"\x55\x01", b"\xaa\x01"]

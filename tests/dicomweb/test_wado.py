@@ -14,10 +14,12 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import pixel_array
-from pydicom.uid import UID
+from pydicom.uid import UID, JPEGLSLossless, generate_uid
 
-from .conftest import FRAMES, Archive
+from .conftest import FRAMES, Archive, example
+from .test_stow import file, seen
 
+EXPLICIT = "1.2.840.10008.1.2.1"
 OCTETS = 'multipart/related; type="application/octet-stream"'
 
 
@@ -67,6 +69,36 @@ def test_objects_are_transcoded_where_asked(archive: Archive) -> None:
             assert made.SOPInstanceUID == archive.images["CT0"].SOPInstanceUID
         jpeg = wanted.replace("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50")
         assert http.get(archive.path("CT0"), headers={"Accept": jpeg}).status_code == 406
+
+
+def test_a_study_of_all_kinds_is_transcoded(archive: Archive) -> None:
+    """A big endian image and a report beside a CT: each part is what can be made of it, and says so."""
+    study, number = generate_uid(), f"S-{generate_uid()[-8:]}"
+    names = ("CT_small.dcm", "MR_small_bigendian.dcm", "reportsi.dcm")
+    images = [example(name, study, generate_uid(), number, "Kinds^All") for name in names]
+    with archive.http() as http:
+        for image in images:
+            answer = http.post("/studies", content=file(image), headers={"Content-Type": "application/dicom"})
+            assert answer.status_code == 200, answer.text
+        for image in images:
+            seen(http, image)
+        for syntax, report in ((EXPLICIT, EXPLICIT), (JPEGLSLossless, EXPLICIT)):
+            wanted = f'multipart/related; type="application/dicom"; transfer-syntax={syntax}'
+            found = parts(http.get(f"/studies/{study}", headers={"Accept": wanted}))
+            objects = [(kind.rpartition("=")[2], dcmread(io.BytesIO(content))) for kind, content in found]
+            assert all(told == one.file_meta.TransferSyntaxUID for told, one in objects)
+            by_uid = {one.SOPInstanceUID: one for _, one in objects}
+            for image, expected in zip(images, (syntax, syntax, report), strict=True):
+                one = by_uid[image.SOPInstanceUID]
+                assert one.file_meta.TransferSyntaxUID == expected
+                assert "PixelData" not in image or np.array_equal(one.pixel_array, image.pixel_array)
+        big = f"/studies/{study}/series/{images[1].SeriesInstanceUID}/instances/{images[1].SOPInstanceUID}"
+        for syntax in ("*", EXPLICIT):
+            ((kind, content),) = parts(
+                http.get(f"{big}/frames/1", headers={"Accept": f"{OCTETS}; transfer-syntax={syntax}"})
+            )
+            assert kind == f"application/octet-stream; transfer-syntax={EXPLICIT}"
+            assert np.array_equal(np.frombuffer(content, "<i2").reshape(64, 64), images[1].pixel_array)
 
 
 def test_metadata(archive: Archive) -> None:
