@@ -21,6 +21,8 @@ from hayat_fhir.services.retrieval import Retrieval
 
 _UIDS = ("studyUID", "seriesUID", "objectUID")
 _NO_SIDE = "8192"
+_NOT_SERVED = frozenset({"anonymize", "region", "presentationuid", "presentationseriesuid"})
+"""Parameters of the standard without which the answer would be another one than was asked for, in small letters."""
 
 
 class WadoUri:
@@ -35,6 +37,7 @@ class WadoUri:
         """The image as it came (``application/dicom``), or as a picture (JPEG by default)."""
         caller = await self._callers.of(request)
         asked = request.query_params
+        _check(asked)
         if asked.get("requestType") != "WADO":
             raise InvalidRequest("requestType must be WADO", code="value", expression=["requestType"])
         uids = [asked.get(name, "") for name in _UIDS]
@@ -52,6 +55,17 @@ class WadoUri:
             return single(file_part(image))
         (picture,) = await self._processes.run("rendered", str(image.path), number=number, how=how)
         return Response(picture, media_type=media)
+
+
+def _check(asked: Mapping[str, str]) -> None:
+    """Refuse what is not served here; names are taken without regard to case, lest a patient's name slip out by one.
+
+    Raises:
+        InvalidRequest: A parameter is not honoured.
+    """
+    for name in asked:
+        if name.lower() in _NOT_SERVED:
+            raise InvalidRequest("this parameter is not served here", code="not-supported", expression=[name.lower()])
 
 
 def _parameters(asked: Mapping[str, str]) -> dict[str, str]:
