@@ -79,12 +79,15 @@ class Reader:
         del self._held[: place + len(opening)]
 
     async def _begins(self) -> bool:
-        """Whether another part follows the boundary that has just been read."""
+        """Whether another part follows the boundary that has just been read; blanks after it are padding."""
         await self._until(2)
         if self._held[:2] == b"--":
             return False
-        if self._held[:2] != b"\r\n":
+        while (place := self._held.find(b"\r\n", 0, _LONGEST_HEAD)) < 0 and len(self._held) < _LONGEST_HEAD:
+            await self._until(len(self._held) + 1)
+        if place < 0 or self._held[:place].strip(b" \t"):
             raise InvalidRequest("a boundary does not end its line", code="structure")
+        del self._held[:place]
         return True
 
     async def _head(self) -> dict[str, str]:

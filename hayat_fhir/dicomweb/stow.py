@@ -39,9 +39,12 @@ _FAILURES: Mapping[Category, int] = MappingProxyType(
         Category.TOO_LARGE: 0xA700,
         Category.UNPROCESSABLE: 0xA900,
         Category.INVALID: 0xC000,
+        Category.MEDIA: 0xC000,
     }
 )
 _CONFLICT, _FAILED = 0xA900, 0x0110
+_RETRIEVE_URL = "00081190"
+_STRANGE = "a part is not application/dicom"
 
 
 @dataclass(slots=True)
@@ -61,11 +64,35 @@ class _Tally:
 
     stored: list[dict[str, Any]] = field(default_factory=list)
     failed: list[dict[str, Any]] = field(default_factory=list)
+    studies: set[str] = field(default_factory=set)
+    """The URLs of the studies of which any is stored."""
+    strange: int = 0
+    """How many failed for not even saying that they are objects."""
 
     @property
     def status(self) -> int:
         """200 where all are stored, 202 where some are, 409 where none is."""
         return 200 if not self.failed else 202 if self.stored else 409
+
+    def add(self, one: _Object, study: str, path: str) -> None:
+        """An object is stored; its study and, below that, itself are to be had at these places."""
+        self.studies.add(study)
+        self.stored.append({**_reference(one), _RETRIEVE_URL: {"vr": "UR", "Value": [study + path]}})
+
+    def fail(self, one: _Object, reason: int) -> None:
+        """An object is not stored."""
+        self.failed.append({**_reference(one), "00081197": {"vr": "US", "Value": [reason]}})
+
+    def refuse(self, one: _Object, refusal: Refusal) -> None:
+        """An object is not stored, for what was found to be wrong."""
+        self.strange += refusal.category is Category.MEDIA
+        self.fail(one, _FAILURES.get(refusal.category, _FAILED))
+
+    def answer(self) -> dict[str, Any]:
+        """The Store Instances Response Module (PS3.18 table I.1-1)."""
+        studies = {"vr": "UR", "Value": [*self.studies]} if len(self.studies) == 1 else {"vr": "UR"}
+        found = {"00081199": {"vr": "SQ", "Value": self.stored}, "00081198": {"vr": "SQ", "Value": self.failed}}
+        return {_RETRIEVE_URL: studies, **{tag: sequence for tag, sequence in found.items() if sequence["Value"]}}
 
 
 class Stow:
@@ -83,33 +110,36 @@ class Stow:
         study = request.path_params.get("study")
         if study is not None and not is_uid(study):
             raise InvalidRequest("a UID is malformed", code="value", expression=["StudyInstanceUID"])
-        pieces = _pieces(request)
+        tally = await self._stored(caller, _pieces(request), study)
+        if not tally.stored and tally.strange == len(tally.failed):
+            raise UnsupportedMedia(_STRANGE) if tally.failed else InvalidRequest("no object came", code="structure")
+        return Response(serialize(tally.answer()), tally.status, media_type=media)
+
+    async def _stored(self, caller: Caller, pieces: AsyncIterator[Piece], study: str | None) -> _Tally:
+        """Store one object after the other.
+
+        Raises:
+            Refusal: The caller may not, or the body is malformed and nothing of it was stored.
+        """
         sender = await self._storing.sender(caller)
-        tally = _Tally()
-        one = _Object()
+        tally, one = _Tally(), _Object()
         try:
             async for piece in pieces:
                 if piece.head is not None:
-                    one = _Object()
-                    self._check_part(piece.head)
+                    one.refusal = _refusal(piece.head)
                 await self._write(one, piece.content, sender)
                 if piece.last:
                     await self._take(caller, one, study, tally)
+                    await _discard(one)
+                    one = _Object()
+        except Refusal as refusal:
+            # what is stored is not taken back, and the client has to learn of it
+            if not tally.stored:
+                raise
+            tally.refuse(one, refusal)
         finally:
-            if one.arrival is not None:
-                await asyncio.to_thread(one.arrival.discard)
-        if not tally.stored and not tally.failed:
-            raise InvalidRequest("no object came", code="structure")
-        answer = {"00081199": {"vr": "SQ", "Value": tally.stored}, "00081198": {"vr": "SQ", "Value": tally.failed}}
-        found: dict[str, Any] = {tag: sequence for tag, sequence in answer.items() if sequence["Value"]}
-        if study is not None:
-            found["00081190"] = {"vr": "UR", "Value": [f"{self._root}/studies/{study}"]}
-        return Response(serialize(found), tally.status, media_type=media)
-
-    def _check_part(self, head: Mapping[str, str]) -> None:
-        kind = head.get("content-type", DICOM).partition(";")[0].strip().lower()
-        if kind != DICOM:
-            raise UnsupportedMedia("a part is not application/dicom")
+            await _discard(one)
+        return tally
 
     async def _write(self, one: _Object, data: bytes, sender: Partner) -> None:
         """The next bytes of a file; what is refused is read to its end, for the sake of the others."""
@@ -131,25 +161,38 @@ class Stow:
     async def _take(self, caller: Caller, one: _Object, study: str | None, tally: _Tally) -> None:
         if len(tally.stored) + len(tally.failed) >= _MOST:
             raise InvalidRequest("too many objects in one request", code="too-costly")
-        reason = None
         try:
             if one.refusal is not None:
                 raise one.refusal
             if one.arrival is None:
                 raise InvalidRequest("the file ends before its data set", code="structure")
             taken = await self._storing.take(caller, one.arrival, study)
-            reason = _CONFLICT if taken is Taken.QUARANTINED else None
         except Refusal as refusal:
-            reason = _FAILURES.get(refusal.category, _FAILED)
-        named = {
-            "00081150": {"vr": "UI", "Value": [one.sop_class]},
-            "00081155": {"vr": "UI", "Value": [one.uid]},
-        }
-        item = {tag: element for tag, element in named.items() if element["Value"] != [""]}
-        if reason is None:
-            tally.stored.append(item)
+            tally.refuse(one, refusal)
+            return
+        if taken is Taken.QUARANTINED:
+            tally.fail(one, _CONFLICT)
         else:
-            tally.failed.append({**item, "00081197": {"vr": "US", "Value": [reason]}})
+            arrival = one.arrival
+            path = f"/series/{arrival.series}/instances/{arrival.uid}"
+            tally.add(one, f"{self._root}/studies/{arrival.study}", path)
+
+
+def _refusal(head: Mapping[str, str]) -> Refusal | None:
+    """What is wrong with a part, as its head has it."""
+    kind = head.get("content-type", DICOM).partition(";")[0].strip().lower()
+    return None if kind == DICOM else UnsupportedMedia(_STRANGE)
+
+
+def _reference(one: _Object) -> dict[str, Any]:
+    """Class and instance of an object, as far as they are known."""
+    named = {"00081150": one.sop_class, "00081155": one.uid}
+    return {tag: {"vr": "UI", "Value": [uid]} for tag, uid in named.items() if uid}
+
+
+async def _discard(one: _Object) -> None:
+    if one.arrival is not None:
+        await asyncio.to_thread(one.arrival.discard)
 
 
 def _pieces(request: Request) -> AsyncIterator[Piece]:

@@ -42,7 +42,8 @@ class Taken(StrEnum):
 class Arrival:
     """An object on its way in: ``write`` its data set as it comes, then hand it to ``Ingest.take``, or ``discard`` it.
 
-    ``sop_class`` and ``uid`` are what the sender's request names; the data set has yet to agree.
+    ``sop_class`` and ``uid`` are what the sender's request names; the data set has yet to agree. ``study`` and
+    ``series`` are the data set's, once it has been taken.
     """
 
     def __init__(self, blobs: Blobs, transfer_syntax: str, sop_class: str, uid: str, peer: Partner) -> None:
@@ -50,6 +51,7 @@ class Arrival:
             raise InvalidRequest("a UID is missing or malformed", code="value", expression=["SOPInstanceUID"])
         prefix = file_header(sop_class, uid, transfer_syntax, peer.ae_title or "")
         self.transfer_syntax, self.sop_class, self.uid, self.peer = transfer_syntax, sop_class, uid, peer
+        self.study, self.series = "", ""
         self.offset = len(prefix)
         self.blob = blobs.receive()
         self._digest = sha256()
@@ -155,6 +157,7 @@ class Ingest:
             )
         if header.instance != arrival.uid or header.sop_class != arrival.sop_class:
             raise Unprocessable("the data set is not the one that the request names", expression=["SOPInstanceUID"])
+        arrival.study, arrival.series = header.study, header.series
         instance = _instance(arrival, header)
         instance, reason, differs = self._identified(instance)
         if reason is not None:

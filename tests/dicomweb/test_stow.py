@@ -13,7 +13,7 @@ from pydicom.uid import generate_uid
 from .conftest import Archive, example
 
 RELATED = 'multipart/related; type="application/dicom"; boundary=cut'
-REASON, FAILED, STORED = "00081197", "00081198", "00081199"
+RETRIEVE_URL, REASON, FAILED, STORED = "00081190", "00081197", "00081198", "00081199"
 
 
 def file(image: FileDataset) -> bytes:
@@ -97,6 +97,62 @@ def test_each_object_has_its_own_answer(archive: Archive) -> None:
         )
         assert wrong.status_code == 409
         assert wrong.json()[FAILED]["Value"][0][REASON]["Value"] == [0xA900]
+
+
+def test_where_it_is_to_be_had(archive: Archive) -> None:
+    """Each object and the study that they are all of; of several studies, or where nothing is stored, no study."""
+    image, other = fresh(), fresh()
+    root, study = f"{archive.site.url}/dicomweb", f"/studies/{image.StudyInstanceUID}"
+    with archive.http() as http:
+        for path in ("/studies", study):
+            answer = http.post(path, content=body(file(image)), headers={"Content-Type": RELATED}).json()
+            assert answer[RETRIEVE_URL] == {"vr": "UR", "Value": [root + study]}
+            (stored,) = answer[STORED]["Value"]
+            place = f"{study}/series/{image.SeriesInstanceUID}/instances/{image.SOPInstanceUID}"
+            assert stored[RETRIEVE_URL] == {"vr": "UR", "Value": [root + place]}
+        seen(http, image)
+        assert http.get(stored[RETRIEVE_URL]["Value"][0]).status_code == 200
+        both = http.post("/studies", content=body(file(image), file(other)), headers={"Content-Type": RELATED}).json()
+        assert both[RETRIEVE_URL] == {"vr": "UR"}
+        assert len({one[RETRIEVE_URL]["Value"][0] for one in both[STORED]["Value"]}) == 2
+        none = http.post("/studies/1.2.3", content=body(file(other)), headers={"Content-Type": RELATED})
+        assert none.status_code == 409
+        assert none.json()[RETRIEVE_URL] == {"vr": "UR"}
+
+
+def test_what_is_stored_before_a_body_goes_wrong_is_told(archive: Archive) -> None:
+    """A part of another kind, a body that ends early, a boundary that is none: the others are stored, and named."""
+    images = [fresh(), fresh()]
+    good, half = file(images[0]), file(images[1])[:-20000]
+    foreign = b"--cut\r\nContent-Type: image/jpeg\r\n\r\n\xff\xd8\r\n"
+    end = b"--cut--\r\n"
+    cases = [
+        (body(good).removesuffix(end) + foreign + end, ""),
+        (foreign + body(good), ""),
+        (body(good, half).removesuffix(end), images[1].SOPInstanceUID),
+        (body(good).removesuffix(end) + b"--cutting\r\n", ""),
+        (body(good).removesuffix(end) + b"--cut\r\n" + b"a" * 20_000, ""),
+    ]
+    with archive.http() as http:
+        for content, uid in cases:
+            answer = http.post("/studies", content=content, headers={"Content-Type": RELATED})
+            assert answer.status_code == 202, answer.text
+            found = answer.json()
+            assert [one["00081155"]["Value"] for one in found[STORED]["Value"]] == [[images[0].SOPInstanceUID]]
+            (failed,) = found[FAILED]["Value"]
+            assert failed[REASON]["Value"][0] in {0xC000, 0xA700}
+            assert failed.get("00081155", {}).get("Value", [""]) == [uid]
+        seen(http, images[0])
+
+
+def test_blanks_after_a_boundary(archive: Archive) -> None:
+    """They are padding (RFC 2046 5.1.1), up to the length of a head; anything else is no boundary."""
+    content = body(file(fresh()), file(fresh()))
+    with archive.http() as http:
+        for padding, status in ((b" \t", 200), (b" " * 500, 200), (b" x", 400), (b" " * 400_000, 400)):
+            padded = content.replace(b"--cut\r\n", b"--cut" + padding + b"\r\n")
+            answer = http.post("/studies", content=padded, headers={"Content-Type": RELATED})
+            assert answer.status_code == status, answer.text
 
 
 @pytest.mark.parametrize(
