@@ -133,7 +133,7 @@ class Wado:
         return multipart(parts, media)
 
     async def thumbnail(self, request: Request) -> Response:
-        """A small picture of what stands in the middle of a study, series or instance."""
+        """A small picture of what stands in the middle of a study, series or instance, or nearest to it."""
         return await self._picture(request, _THUMBNAIL)
 
     async def _picture(self, request: Request, viewport: tuple[int, int] | None) -> Response:
@@ -141,9 +141,15 @@ class Wado:
         how = {**rendering(request.query_params, viewport), "format": media.removeprefix("image/").upper()}
         numbers = frame_numbers(request.path_params["frames"]) if "frames" in request.path_params else [None]
         images = await self._images(request)
-        image = images[len(images) // 2]
-        (picture,) = await self._processes.run("rendered", str(image.path), number=numbers[0], how=how)
-        return Response(picture, media_type=media)
+        for image in _outward(images)[:_MOST_TRANSCODED]:
+            try:
+                (picture,) = await self._processes.run("rendered", str(image.path), number=numbers[0], how=how)
+            except (NotFound, NotAcceptable):
+                if len(images) == 1:
+                    raise
+                continue
+            return Response(picture, media_type=media)
+        raise NotFound("there is nothing to be shown")
 
     async def _frames(self, image: Retrieved, numbers: list[int], one: Range) -> tuple[str, Sequence[Held]] | None:
         path, syntax = str(image.path), image.transfer_syntax
@@ -228,6 +234,12 @@ def rendering(asked: Any, viewport: tuple[int, int] | None) -> dict[str, Any]:  
             raise InvalidRequest("annotation is patient, technique", code="value", expression=["annotation"])
         found["annotation"] = kinds
     return {name: value for name, value in found.items() if value is not None}
+
+
+def _outward(images: Sequence[Retrieved]) -> list[Retrieved]:
+    """From the middle to both ends."""
+    middle = len(images) // 2
+    return [images[at] for at in sorted(range(len(images)), key=lambda at: abs(at - middle))]
 
 
 def _accepted(request: Request) -> str:

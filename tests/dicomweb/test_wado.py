@@ -17,7 +17,7 @@ from pydicom.pixels import pixel_array
 from pydicom.uid import UID, JPEGLSLossless, generate_uid
 
 from .conftest import FRAMES, Archive, example
-from .test_stow import file, seen
+from .test_stow import file, fresh, seen
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 OCTETS = 'multipart/related; type="application/octet-stream"'
@@ -239,6 +239,27 @@ def test_pictures(archive: Archive) -> None:
         for name in FRAMES:
             assert http.get(archive.path(name) + "/frames/4/rendered").status_code == 200
         assert http.get(archive.path("CT0") + "/rendered", headers={"Accept": "video/mp4"}).status_code == 406
+
+
+def test_a_study_of_which_the_middle_is_no_image(archive: Archive) -> None:
+    """Its picture is that of the nearest image; a study without any has none."""
+    image = fresh()
+    identity = (str(image.PatientID), str(image.PatientName))
+    mixed, reports = image.StudyInstanceUID, generate_uid()
+    series = generate_uid()
+    objects = [image, *(example("reportsi.dcm", mixed, series, *identity) for _ in range(3))]
+    objects.append(example("reportsi.dcm", reports, generate_uid(), *identity))
+    with archive.http() as http:
+        for one in objects:
+            answer = http.post("/studies", content=file(one), headers={"Content-Type": "application/dicom"})
+            assert answer.status_code == 200, answer.text
+        for one in objects:
+            seen(http, one)
+        picture = http.get(f"/studies/{mixed}/thumbnail")
+        assert picture.status_code == 200, picture.text
+        assert max(Image.open(io.BytesIO(picture.content)).size) == 256
+        assert http.get(f"/studies/{reports}/thumbnail").status_code == 404
+        assert http.get(f"/studies/{mixed}/series/{series}/thumbnail").status_code == 404
 
 
 def test_only_those_entitled(archive: Archive) -> None:
