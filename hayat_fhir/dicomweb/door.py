@@ -66,7 +66,7 @@ def application(services: Services, site_url: str) -> Starlette:
         "/dicomweb/wado": WadoUri(callers, services.retrieval, services.processes).image,
         f"{_INSTANCE}/bulkdata/{{place:path}}": wado.bulk_data,
     }
-    return Starlette(
+    door = Starlette(
         routes=[
             # first, for routes are tried in this order, and a viewer asks for thousands of frames
             Route(_FRAMES, wado.frames, methods=["GET"]),
@@ -80,3 +80,5 @@ def application(services: Services, site_url: str) -> Starlette:
             Exception: answers.fault,
         },
     )
+    door.router.redirect_slashes = False
+    return door

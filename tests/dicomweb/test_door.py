@@ -21,7 +21,7 @@ def outcome(answer: httpx.Response) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/x", "/studies/1.2/rendering", "/studies/1.2/series/1.3/instances/1.4/x", "/%00"]
+    "path", ["", "/x", "/studies/1.2/rendering", "/studies/1.2/series/1.3/instances/1.4/x", "/%00", "/studies/"]
 )
 def test_there_is_no_such_path(archive: Archive, path: str) -> None:
     """Refused as everything at this door is."""
