@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hayat_fhir.errors import NotAcceptable
+from hayat_fhir.errors import InvalidRequest, NotAcceptable
 
 DICOM = "application/dicom"
 JSON = "application/dicom+json"
@@ -50,6 +50,8 @@ COMPRESSED: Mapping[str, str] = MappingProxyType(
 )
 """The media type of a frame that is stored in this transfer syntax (PS3.18 table 8.7.3-5)."""
 _MOST = 64
+_UTF_8 = frozenset({"utf-8", "iso_ir 192"})
+"""Names of the one character set of text that is served, in small letters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,19 @@ class Range:
         kind = self.part if self.multipart else self.media
         matches = kind in {media, "", "*/*"} or (kind.endswith("/*") and media.startswith(kind[:-1]))
         return matches and self.syntax in {"", "*", syntax}
+
+
+def accepted(query: Mapping[str, str], headers: Mapping[str, str]) -> str:
+    """What a client takes, by the parameter ``accept`` or else the header field (PS3.18 8.3.3.1, 8.7.5).
+
+    Raises:
+        InvalidRequest: It takes no text in UTF-8 (8.3.3.2).
+    """
+    names = (name.partition(";")[0].strip(' "').lower() for name in query.get("charset", "utf-8").split(","))
+    if _UTF_8.isdisjoint(names):
+        raise InvalidRequest("only UTF-8 is served here", code="not-supported", expression=["charset"])
+    # a plus sign that was not escaped has arrived as a blank
+    return query.get("accept", "").replace("/dicom json", "/dicom+json") or headers.get("accept", "*/*")
 
 
 def ranges(accept: str) -> list[Range]:

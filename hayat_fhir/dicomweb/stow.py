@@ -106,7 +106,7 @@ class Stow:
     async def store(self, request: Request) -> Response:
         """POST /studies and /studies/{study}: multipart/related of objects, or one object."""
         caller = await self._callers.of(request)
-        media = media_types.json(request.headers.get("accept", "*/*"))
+        media = media_types.json(media_types.accepted(request.query_params, request.headers))
         study = request.path_params.get("study")
         if study is not None and not is_uid(study):
             raise InvalidRequest("a UID is malformed", code="value", expression=["StudyInstanceUID"])

@@ -49,7 +49,7 @@ class Wado:
 
     async def objects(self, request: Request) -> Response:
         """A study, a series or an instance: the files as they came, or in another transfer syntax where asked."""
-        wanted = media_types.ranges(request.headers.get("accept", "*/*"))
+        wanted = media_types.ranges(_accepted(request))
         images = await self._images(request)
         for one in wanted:
             if not (one.anything or one.multipart or one.media in {DICOM, "application/*"}):
@@ -70,7 +70,7 @@ class Wado:
 
     async def metadata(self, request: Request) -> Response:
         """The attributes of all images below, as an array of the DICOM JSON model."""
-        media = media_types.json(request.headers.get("accept", "*/*"))
+        media = media_types.json(_accepted(request))
         images = await self._images(request)
         found = [
             json.replace(_BULK, _BULK + f"{self._url(image)}/".encode())
@@ -80,7 +80,7 @@ class Wado:
 
     async def frames(self, request: Request) -> Response:
         """Frames of an image, as they are stored, decoded, or encoded anew without loss, as the client accepts."""
-        wanted = media_types.ranges(request.headers.get("accept", "*/*"))
+        wanted = media_types.ranges(_accepted(request))
         numbers = frame_numbers(request.path_params["frames"])
         (image,) = await self._images(request)
         for one in wanted:
@@ -103,7 +103,7 @@ class Wado:
         (image,) = await self._images(request)
         value = b"".join(await self._processes.run("bulk", str(image.path), place=place.upper()))
         part = Part(OCTETS, value, len(value))
-        for one in media_types.ranges(request.headers.get("accept", "*/*")):
+        for one in media_types.ranges(_accepted(request)):
             if one.anything or (one.multipart and one.takes(OCTETS, "")):
                 return multipart([part], OCTETS)
             if one.media in {OCTETS, "application/*"}:
@@ -243,7 +243,7 @@ def _outward(images: Sequence[Retrieved]) -> list[Retrieved]:
 
 
 def _accepted(request: Request) -> str:
-    return str(request.query_params.get("accept") or request.headers.get("accept", "*/*"))
+    return media_types.accepted(request.query_params, request.headers)
 
 
 def frame_numbers(text: str) -> list[int]:

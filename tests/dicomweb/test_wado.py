@@ -241,6 +241,19 @@ def test_pictures(archive: Archive) -> None:
         assert http.get(archive.path("CT0") + "/rendered", headers={"Accept": "video/mp4"}).status_code == 406
 
 
+def test_the_form_of_an_answer_as_a_parameter(archive: Archive) -> None:
+    """An object, its frame and its pixels alone, without a header field (PS3.18 8.3.3.1)."""
+    path = archive.path("CT0")
+    with archive.http() as http:
+        alone = http.get(f"{path}?accept=application/dicom")
+        assert alone.headers["content-type"].partition(";")[0] == "application/dicom"
+        for what in ("/frames/1", "/bulkdata/7FE00010"):
+            octets = http.get(f"{path}{what}?accept=application/octet-stream", headers={"Accept": "image/gif"})
+            assert octets.content == archive.images["CT0"].PixelData
+        assert http.get(f"{path}/metadata?accept=text/html").status_code == 406
+        assert http.get(f"{path}/metadata?charset=iso-8859-9").status_code == 400
+
+
 def test_a_study_of_which_the_middle_is_no_image(archive: Archive) -> None:
     """Its picture is that of the nearest image; a study without any has none."""
     image = fresh()
