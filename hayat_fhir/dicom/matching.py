@@ -4,7 +4,7 @@ PS3.4 C.2.2.2, https://dicom.nema.org/medical/dicom/current/output/html/part04.h
 
 Values are compared in a form of their own for each VR (``normal``): person names without regard to case and accents,
 dates and times as digits, numbers as numbers. Several values of one key, which the standard knows for UIDs, are
-alternatives for any VR.
+alternatives for any VR; whoever negotiates more asks for ``EveryOf`` them, or for an ``Empty`` value.
 """
 
 from __future__ import annotations
@@ -56,7 +56,25 @@ class Between:
     high: str | None
 
 
-Condition = AnyOf | Wildcard | Between
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Empty value matching: the attribute has no value, or is not there (PS3.4 C.2.2.2.7)."""
+
+    def __str__(self) -> str:
+        return '""'
+
+
+@dataclass(frozen=True, slots=True)
+class EveryOf:
+    """What a key asks for in multiple value matching: each of its values is one of the attribute's (C.2.2.2.8)."""
+
+    values: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\\".join(self.values)
+
+
+Condition = AnyOf | Wildcard | Between | Empty
 
 
 def conditions(vr: str, value: object, keyword: str = "") -> tuple[Condition, ...]:
@@ -66,6 +84,10 @@ def conditions(vr: str, value: object, keyword: str = "") -> tuple[Condition, ..
         InvalidRequest: The value is none of its VR; it is not repeated.
         TooLarge: It has too many values.
     """
+    if isinstance(value, Empty):
+        return (value,)
+    if isinstance(value, EveryOf):
+        return tuple(one for text in value.values for one in conditions(vr, text, keyword))
     values = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
     texts = [text for text in map(_text, values) if text]
     if not texts or all(set(text) <= {"*"} for text in texts):
@@ -103,7 +125,10 @@ def normal_values(element: Mapping[str, Any]) -> list[str]:
 
 def admits(wanted: Iterable[Condition], values: Sequence[str]) -> bool:
     """Whether these values, in their normal form, meet all the conditions."""
-    return all(any(_meets(condition, value) for value in values) for condition in wanted)
+    return all(
+        not any(values) if isinstance(condition, Empty) else any(_meets(condition, value) for value in values)
+        for condition in wanted
+    )
 
 
 def fuzzy(condition: Condition) -> Condition:
@@ -111,7 +136,7 @@ def fuzzy(condition: Condition) -> Condition:
 
     PS3.18 8.3.4.2 leaves to the server what is alike.
     """
-    if isinstance(condition, Between):
+    if isinstance(condition, Between | Empty):
         return condition
     asked = condition.values if isinstance(condition, AnyOf) else (condition.text,)
     names = [[word for word in _APART.split(text.replace("*", " ").replace("?", " ")) if word] for text in asked]
@@ -132,7 +157,7 @@ def _somewhere(word: str) -> str:
     return f"(?=(?:.*[\\s^.,'-])?(?:{'|'.join(dict.fromkeys(alike))}))"
 
 
-def _meets(condition: Condition, value: str) -> bool:
+def _meets(condition: AnyOf | Wildcard | Between, value: str) -> bool:
     match condition:
         case AnyOf(values):
             return value in values

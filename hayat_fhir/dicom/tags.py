@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pydicom.datadict import dictionary_VR, keyword_for_tag, tag_for_keyword
+from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
 
 
 @lru_cache(maxsize=4096)
@@ -34,3 +34,13 @@ def vr_of(keyword: str) -> str:
         KeyError: There is none.
     """
     return dictionary_VR(keyword)
+
+
+@lru_cache(maxsize=4096)
+def has_several_values(keyword: str) -> bool:
+    """Whether an attribute may have more than one value.
+
+    Raises:
+        KeyError: There is no such keyword.
+    """
+    return dictionary_VM(keyword) != "1"

@@ -24,7 +24,8 @@ from hayat_fhir.dicom.information_model import (
     fuzzily,
     query,
 )
-from hayat_fhir.dicom.tags import keyword_of, tag_of, vr_of
+from hayat_fhir.dicom.matching import Empty, EveryOf
+from hayat_fhir.dicom.tags import has_several_values, keyword_of, tag_of, vr_of
 from hayat_fhir.dicomweb import media_types
 from hayat_fhir.dicomweb.callers import Callers
 from hayat_fhir.errors import InvalidRequest
@@ -35,6 +36,9 @@ _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 _MOST, _DEFAULT, _FARTHEST = 1000, 100, 100_000
 _LONGEST = 1024
+_FUZZY, _EMPTY, _MULTIPLE = "fuzzymatching", "emptyvaluematching", "multiplevaluematching"
+_NO_KEYS = frozenset({"limit", "offset", "accept", "charset", _FUZZY, _EMPTY, _MULTIPLE})
+"""Parameters that name no attribute (PS3.18 8.3.3 and 8.3.4)."""
 _MORE = '299 {}: "There are additional results that can be requested"'
 _STUDY = """StudyDate StudyTime AccessionNumber ModalitiesInStudy ReferringPhysicianName TimezoneOffsetFromUTC
 PatientName PatientID PatientBirthDate PatientSex StudyInstanceUID StudyID StudyDescription IssuerOfPatientID
@@ -75,12 +79,12 @@ class Qido:
 
     async def _answer(self, request: Request, level: Level) -> Response:
         caller = await self._callers.of(request)
-        media = media_types.json(request.headers.get("accept", "*/*"))
+        media = media_types.json(media_types.accepted(request.query_params, request.headers))
         pairs = request.query_params.multi_items()
         limit = _number(pairs, "limit", _DEFAULT, _MOST)
         offset = _number(pairs, "offset", 0, _FARTHEST)
         asked, included = _query(level, pairs, request.path_params)
-        if dict(pairs).get("fuzzymatching", "").lower() == "true":
+        if _is_true(pairs, _FUZZY):
             asked = fuzzily(asked)
         found: list[dict[str, Any]] = []
         seen = 0
@@ -120,10 +124,11 @@ def _query(level: Level, pairs: list[tuple[str, str]], path: Mapping[str, str]) 
         InvalidRequest: An attribute that is not known or cannot be matched, or a malformed value.
     """
     elements: dict[str, tuple[str, str, Any]] = {}
-    included = set(_ALWAYS[level])
+    included = set(_ALWAYS[level]).union(*(_ALWAYS[upper] for upper in _not_named(level, path)))
     everything = False
+    empty, multiple = _is_true(pairs, _EMPTY), _is_true(pairs, _MULTIPLE)
     for name, value in pairs:
-        if name in {"limit", "offset", "fuzzymatching", "emptyvaluematching", "multiplevaluematching"}:
+        if name in _NO_KEYS:
             continue
         if name == "includefield":
             everything = everything or value == "all"
@@ -134,9 +139,9 @@ def _query(level: Level, pairs: list[tuple[str, str]], path: Mapping[str, str]) 
             raise InvalidRequest("this attribute cannot be matched here", code="not-supported", expression=[keyword])
         if within:
             item = elements.setdefault(keyword, (tag_of(keyword), "SQ", {}))[2]
-            item[within[0]] = _element(within[0], value)
+            item[within[0]] = _element(within[0], value, empty=empty, multiple=multiple)
         else:
-            elements[keyword] = _element(keyword, value)
+            elements[keyword] = _element(keyword, value, empty=empty, multiple=multiple)
         included.add(keyword)
     for one, name in ((Level.STUDY, "study"), (Level.SERIES, "series")):
         if name in path:
@@ -152,9 +157,22 @@ def _is_matched(keyword: str, within: Sequence[str]) -> bool:
     return len(within) == 1 and within[0] in MATCHED_WITHIN.get(keyword, ()) if within else keyword in MATCHED
 
 
-def _element(keyword: str, value: str) -> tuple[str, str, Any]:
-    vr = vr_of(keyword)
-    return tag_of(keyword), vr, value.replace(",", "\\").split("\\") if vr == "UI" else value
+def _not_named(level: Level, path: Mapping[str, str]) -> list[Level]:
+    """The levels above that the path leaves open: what they tell is told of each match (10.6.3.3.2, 10.6.3.3.3)."""
+    return [one for one, name in ((Level.STUDY, "study"), (Level.SERIES, "series")) if one < level and name not in path]
+
+
+def _element(keyword: str, value: str, *, empty: bool, multiple: bool) -> tuple[str, str, Any]:
+    """A key, in empty and in multiple value matching if so; else several values are alternatives."""
+    tag, vr = tag_of(keyword), vr_of(keyword)
+    if vr == "UI":
+        return tag, vr, value.replace(",", "\\").split("\\")
+    if empty and value == '""':
+        return tag, vr, Empty()
+    values = value.split("\\")
+    if len(values) == 1:
+        return tag, vr, value
+    return tag, vr, EveryOf(tuple(values)) if multiple and has_several_values(keyword) else values
 
 
 def _path(name: str) -> list[str]:
@@ -173,6 +191,13 @@ def _keyword(text: str) -> str:
     except KeyError as error:
         raise InvalidRequest("there is no such attribute", code="not-supported") from error
     return keyword
+
+
+def _is_true(pairs: list[tuple[str, str]], name: str) -> bool:
+    text = dict(pairs).get(name, "false").lower()
+    if text not in {"true", "false"}:
+        raise InvalidRequest("must be true or false", code="value", expression=[name])
+    return text == "true"
 
 
 def _number(pairs: list[tuple[str, str]], name: str, default: int, most: int) -> int:

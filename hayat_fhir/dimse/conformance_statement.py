@@ -183,7 +183,7 @@ def _keys() -> str:
 
 Keys are matched by single value, list, wildcard, range and sequence, names of people without regard to case and
 accents, at their own level and below it. Any other key only asks; where it has a value the status is 0xFF01. QIDO-RS
-matches the same attributes.
+matches the same attributes, and empty and multiple values where emptyvaluematching or multiplevaluematching is true.
 
 {_table(("Level", "Keys that are matched"), rows)}"""
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
 
-from hayat_fhir.dicom.matching import AnyOf, Between, Condition, Wildcard
+from hayat_fhir.dicom.matching import AnyOf, Between, Condition, Empty, Wildcard
 from hayat_fhir.search.entries import GENERATION
 from hayat_fhir.security.callers import Restriction
 from hayat_fhir.store.conditions import Filter, visible
@@ -264,6 +264,8 @@ def _limits(condition: Condition) -> object:
         case Between(low, high):
             limits = {"$gte": low, "$lte": high, "$gt": None if low else ""}
             return {name: limit for name, limit in limits.items() if limit is not None}
+        case Empty():
+            return {"$in": [None, []]}
 
 
 def _row(document: dict[str, Any]) -> ImagingStudyRow:

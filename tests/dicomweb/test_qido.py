@@ -67,7 +67,8 @@ def test_series_by_their_request(archive: Archive) -> None:
         }
         bare = http.get("/instances", params={step: "STEP-1", "limit": 1}).json()[0]
         assert "00400275" in bare
-        unasked = http.get(f"/studies/{ct.StudyInstanceUID}/instances").json()
+        path = f"/studies/{ct.StudyInstanceUID}/series/{ct.SeriesInstanceUID}/instances"
+        unasked = http.get(path).json()
         assert not any("00400275" in one for one in unasked)
         path = f"/studies/{ct.StudyInstanceUID}/instances?includefield={procedure}"
         assert sum("00400275" in one for one in http.get(path).json()) == 5
@@ -98,6 +99,12 @@ def test_paging_and_fields(archive: Archive) -> None:
         ("/studies?PatientID[$ne]=1", 400),
         ("/studies?SeriesDescription=x", 400),
         ("/studies?limit=-1", 400),
+        ("/studies?fuzzymatching=yes", 400),
+        ("/studies?emptyvaluematching=1", 400),
+        ("/studies?multiplevaluematching=", 400),
+        ("/studies?accept=text/html", 406),
+        ("/studies?charset=iso-8859-9", 400),
+        ("/studies?StudyDate=%22%22", 400),
         ("/studies?offset=x", 400),
         ("/studies?StudyDate=tomorrow", 400),
         ("/studies?StudyInstanceUID=x", 400),
@@ -117,6 +124,73 @@ def test_what_is_not_understood_is_refused(archive: Archive, path: str, status: 
         answer = http.get(path)
     assert answer.status_code == status
     assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+def test_every_match_tells_of_the_levels_that_the_path_leaves_open(archive: Archive) -> None:
+    """All series tell of their studies, all instances of both, those of a study of their series (10.6.3.3)."""
+    ct = archive.images["CT0"]
+    study, series = f"/studies/{ct.StudyInstanceUID}", f"/series/{ct.SeriesInstanceUID}"
+    of_study, of_series = {"00100010", "00100020", "00080020", "00080061", "00201208"}, {"00080060", "00201209"}
+    with archive.http() as http:
+        for path, told, untold in (
+            ("/series?PatientID=P-1", of_study | of_series, set()),
+            ("/instances?PatientID=P-1", of_study | of_series, set()),
+            (f"{study}/series", of_series, of_study),
+            (f"{study}/instances", of_series, of_study),
+            (f"{study}{series}/instances", set(), of_study | {"00201209"}),
+        ):
+            for match in http.get(path).json():
+                assert told <= set(match), path
+                assert not untold & set(match), path
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "found"),
+    [
+        ("/studies", {"ModalitiesInStudy": "CT\\MR", "multiplevaluematching": "true"}, 1),
+        ("/studies", {"00080061": "OT\\MR", "multiplevaluematching": "true"}, 1),
+        ("/studies", {"ModalitiesInStudy": "CT\\OT", "multiplevaluematching": "true"}, 0),
+        ("/studies", {"ModalitiesInStudy": "CT\\OT", "multiplevaluematching": "false"}, 2),
+        ("/studies", {"ModalitiesInStudy": "CT\\MR", "PatientID": "P-1", "multiplevaluematching": "true"}, 1),
+        ("/instances", {"ImageType": "PRIMARY\\ORIGINAL", "multiplevaluematching": "true"}, 5),
+        ("/instances", {"ImageType": "ORIGINAL\\OTHER", "multiplevaluematching": "true"}, 0),
+        ("/instances", {"ImageType": "ORIGINAL\\AXIAL"}, 5),
+        ("/studies", {"StudyDescription": '""', "emptyvaluematching": "true"}, 1),
+        ("/studies", {"AccessionNumber": '""', "emptyvaluematching": "true"}, 2),
+        ("/studies", {"AccessionNumber": '""'}, 0),
+        ("/studies", {"PatientID": '""', "emptyvaluematching": "true"}, 0),
+        ("/studies", {"StudyDate": '""', "emptyvaluematching": "true"}, 0),
+        ("/studies", {"PatientName": '""', "emptyvaluematching": "true", "fuzzymatching": "true"}, 0),
+        ("/series", {"Manufacturer": '""', "emptyvaluematching": "true"}, 1),
+        ("/instances", {"NumberOfFrames": '""', "emptyvaluematching": "true"}, 7),
+    ],
+)
+def test_empty_and_multiple_values(archive: Archive, path: str, parameters: dict[str, str], found: int) -> None:
+    """No value at all, and all of several, where the client asks for such matching (PS3.4 C.2.2.2.7, C.2.2.2.8)."""
+    with archive.http() as http:
+        answer = http.get(path, params=parameters)
+        assert answer.status_code == (200 if found else 204), answer.text
+        assert len(answer.json() if found else []) == found
+        assert "warning" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("asked", "media"),
+    [
+        ("accept=application/json", "application/json"),
+        ("accept=application/dicom%2Bjson&charset=utf-8", "application/dicom+json"),
+        ("accept=application/dicom+json", "application/dicom+json"),
+        ("charset=iso-8859-1,%22ISO_IR%20192%22;q=0.5", "application/dicom+json"),
+    ],
+)
+def test_the_form_of_the_answer_as_a_parameter(archive: Archive, asked: str, media: str) -> None:
+    """It comes before the header field, and is no attribute (PS3.18 8.3.3)."""
+    header = {"Accept": "text/html" if "accept" in asked else "*/*"}
+    study = archive.images["CT0"].StudyInstanceUID
+    with archive.http() as http:
+        for path in ("/studies", f"/studies/{study}/metadata"):
+            answer = http.get(f"{path}?{asked}", headers=header)
+            assert (answer.status_code, answer.headers["content-type"]) == (200, media)
 
 
 def test_only_what_may_be_seen_is_found(archive: Archive) -> None:
