@@ -30,12 +30,12 @@ _SEPARATOR = ", "
 class Search:
     """How a field is looked for: a search parameter of the part's type.
 
-    ``system`` stands before a token's value, ``codes`` turn a legacy value into a token.
+    ``systems``, any of which may stand before a token's value; ``codes`` turn a legacy value into a token.
     """
 
     part: str
     parameter: str
-    system: str | None = None
+    systems: tuple[str, ...] = ()
     codes: Mapping[str, str] = field(default_factory=dict)
 
 

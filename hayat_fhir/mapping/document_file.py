@@ -36,7 +36,7 @@ _FIELD = frozenset(
         "now",
     }
 )
-_SEARCH = frozenset({"parameter", "part", "system"})
+_SEARCH = frozenset({"parameter", "part", "systems"})
 _TYPES = frozenset({"string", "number", "date", "datetime", "id"})
 
 
@@ -164,7 +164,10 @@ def _search(place: str, row: Mapping[str, Any], parts: Mapping[str, Part], detai
         legacy: f"{code['system']}|{code['code']}" if "system" in code else str(code["code"])
         for legacy, code in details.codes.items()
     }
-    return Search(part, search["parameter"], search.get("system"), tokens)
+    systems = search.get("systems", [])
+    if not isinstance(systems, list) or not all(isinstance(system, str) for system in systems):
+        raise ConfigurationError(f"{place}.search.systems: must be an array of texts")
+    return Search(part, search["parameter"], tuple(systems), tokens)
 
 
 def _fallback(place: str, rows: object) -> tuple[tuple[paths.Path, Pair], ...]:

@@ -6,13 +6,45 @@ sent that person's history. https://hl7.org/fhir/R4/datatypes.html#Identifier
 
 from __future__ import annotations
 
+from typing import Any
+
 ID_CARD = "urn:hayat:id-card"
 """The system of national identity numbers that somebody has seen the card of."""
 
 CLAIMED_ID_CARD = "urn:hayat:id-card:claimed"
-"""The system of those that people have only told of themselves: by these nothing is linked."""
+"""The system of those that people have only told of themselves, until the staff confirm them: by these nothing links.
+
+A number that was stored before there was this difference stays in the system above, whoever told it: nobody can say
+any more who that was. Staff turn one into a claim over ``/fhir``.
+"""
 
 
 def links(system: str, value: str) -> bool:
-    """Whether it may lead to a patient whom a caller does not see: it names its issuer, and is vouched for."""
+    """Whether this identifier may lead to a patient out of the caller's sight: it has an issuer, and is no claim."""
     return bool(system and value) and system != CLAIMED_ID_CARD
+
+
+def claimed(patient: dict[str, Any]) -> dict[str, Any]:
+    """The Patient as somebody says of themselves: a national number is a claim."""
+    told = [
+        {**one, "system": CLAIMED_ID_CARD} if one.get("system") == ID_CARD else one for one in _identifiers(patient)
+    ]
+    return {**patient, "identifier": told} if told else patient
+
+
+def confirmed(patient: dict[str, Any]) -> dict[str, Any]:
+    """The Patient once the staff vouch for the national number; where they have set it right, no claim is left."""
+    numbers = [one for one in _identifiers(patient) if one.get("system") == ID_CARD]
+    kept = [one for one in _identifiers(patient) if not (numbers and one.get("system") == CLAIMED_ID_CARD)]
+    told = [{**one, "system": ID_CARD} if one.get("system") == CLAIMED_ID_CARD else one for one in kept]
+    return {**patient, "identifier": told} if told else patient
+
+
+def id_cards(patient: dict[str, Any]) -> list[str]:
+    """The national numbers of a Patient that somebody vouches for."""
+    return [one["value"] for one in _identifiers(patient) if one.get("system") == ID_CARD and one.get("value")]
+
+
+def _identifiers(patient: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = patient.get("identifier", [])
+    return found

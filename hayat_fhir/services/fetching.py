@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from hayat_fhir.errors import Forbidden, NotFound, Unavailable, Unprocessable
 from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.security.identity import links
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.consents import Consents
@@ -96,7 +97,7 @@ class Fetching:
 
 
 def _identifiers(patient: Mapping[str, Any], own: str | None) -> list[tuple[str, str]]:
-    """System and value of each identifier, the partner's own numbers first: they tell it the least."""
+    """System and value of each identifier that links, the partner's own numbers first: they tell it the least."""
     given = ((one.get("system"), one.get("value")) for one in patient.get("identifier", ()))
-    found = list(dict.fromkeys((system, value) for system, value in given if system and value))
+    found = list(dict.fromkeys((system, value) for system, value in given if links(system or "", value or "")))
     return sorted(found, key=lambda one: one[0] != own)[:_MOST_IDENTIFIERS]

@@ -16,6 +16,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from hayat_fhir.fhir.json import serialize
 from hayat_fhir.fhir.references import parse, references, rewrite
+from hayat_fhir.security.identity import links
 from hayat_fhir.store.records import Resource, Stored
 
 _BY_IDENTIFIER = (
@@ -141,7 +142,7 @@ def _criteria(resource: Resource) -> str | None:
     tokens = [
         f"{escaped(identifier['system'])}|{escaped(identifier['value'])}"
         for identifier in resource.get("identifier", ())
-        if identifier.get("system") and identifier.get("value") and _names_it(resource, identifier)
+        if links(identifier.get("system", ""), identifier.get("value", "")) and _names_it(resource, identifier)
     ]
     if not tokens:
         return None

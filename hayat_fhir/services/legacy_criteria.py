@@ -113,7 +113,8 @@ class LegacyCriteria:
                 return search.part, (search.parameter, f"{field.details.target}/{value}".translate(_ESCAPED))
             case _:
                 token = value.translate(_ESCAPED) if not search.codes else value
-                return search.part, (search.parameter, f"{search.system}|{token}" if search.system else token)
+                tokens = [f"{system}|{token}" for system in search.systems] or [token]
+                return search.part, (search.parameter, ",".join(tokens))
 
     def _order(self, mapping: DocumentMapping, name: str, descending: bool) -> str:
         field = mapping.fields.get(name)

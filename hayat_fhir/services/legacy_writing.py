@@ -20,6 +20,7 @@ from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role
 from hayat_fhir.security.legacy_access import Action, Entity, check
 from hayat_fhir.services.auditing import Access, Auditing
 from hayat_fhir.services.drafting import Drafting, new_id
+from hayat_fhir.services.id_cards import IdCards
 from hayat_fhir.services.legacy_entries import entries_of, name_references
 from hayat_fhir.services.legacy_reading import Document, LegacyReading, Parts, is_a
 from hayat_fhir.services.people import NewPerson, People
@@ -47,6 +48,7 @@ class LegacyWriting:
         auditing: Auditing,
         consultations: Consultations,
     ) -> None:
+        self._id_cards = IdCards(resources)
         self._reading = reading
         self._resources = resources
         self._transactions = transactions
@@ -69,10 +71,10 @@ class LegacyWriting:
             asked = checked(mapping, document, creating=True)
             if entity is Entity.MEDICAL_RECORD:
                 asked = await self._during(caller, asked)
-            return await self._create(caller, entity, mapping, asked)
+            return await self._create(caller, entity, mapping, asked, claims=False)
 
     async def register(self, document: Mapping[str, Any], address: str | None) -> Document:
-        """A new patient with an account, who has come by themselves.
+        """A new patient with an account, who has come by themselves: their IDcard number is a claim.
 
         Raises:
             InvalidRequest: A field is unknown, missing or not of its type, or the password will not do.
@@ -80,20 +82,23 @@ class LegacyWriting:
         """
         mapping = self._reading.mappings[Entity.PATIENT]
         newcomer = replace(_NEWCOMER, address=address)
-        return await self._create(newcomer, Entity.PATIENT, mapping, checked(mapping, document, creating=True))
+        asked = checked(mapping, document, creating=True)
+        return await self._create(newcomer, Entity.PATIENT, mapping, asked, claims=True)
 
     async def update(
         self, caller: Caller, entity: Entity, id: str, document: Mapping[str, Any], action: Action = Action.UPDATE
     ) -> Document:
         """Change the fields that the document names; the whole document, as it reads now.
 
-        ``action`` is what the access table is asked about: the front desk corrects what only its owner updates.
+        ``action`` is what the access table is asked about: the front desk corrects what only its owner updates, and
+        confirms the IDcard number that it names.
 
         Raises:
             InvalidRequest: A field is unknown or not of its type.
             NotFound: No such document, or the caller may not know of it.
             Forbidden: The caller may not change it.
-            Conflict: Another account has the e-mail address, or others kept changing the same document.
+            Conflict: Another account has the e-mail address, or another patient the confirmed IDcard number; or others
+                kept changing the same document.
         """
         mapping = self._reading.mappings[entity]
         async with self._auditing.access(caller, "update", f"{mapping.type}/{id}"):
@@ -103,7 +108,7 @@ class LegacyWriting:
                 raise InvalidRequest("a password is changed by /auth/password", code="value", expression=["password"])
             for _ in range(_ATTEMPTS):
                 try:
-                    return await self._update(caller, entity, mapping, id, asked)
+                    return await self._update(caller, entity, mapping, id, asked, action)
                 except PreconditionFailed:
                     continue
             raise Conflict("others kept changing the same document")
@@ -133,13 +138,16 @@ class LegacyWriting:
                 await self._people.shut_out(main.reference)
 
     async def _create(
-        self, caller: Caller, entity: Entity, mapping: DocumentMapping, document: dict[str, Any]
+        self, caller: Caller, entity: Entity, mapping: DocumentMapping, document: dict[str, Any], *, claims: bool
     ) -> Document:
+        """``claims``: what the document says is said by somebody of themselves."""
         id = new_id()
         names = await self._check_references(caller, entity, mapping, document)
         now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         document = {**{f.name: now for f in mapping.fields.values() if f.now}, **document}
         written = mapping.to_fhir(document, {})
+        if entity is Entity.PATIENT:
+            written[mapping.main] = await self._id_cards.of_a_new(written[mapping.main] or {}, claims=claims)
         name_references(mapping, written, names)
         entries = entries_of(mapping, id, written, {})
         writer = self._writer(caller, entity)
@@ -158,7 +166,13 @@ class LegacyWriting:
         return await self._as_read(caller, entity, mapping, id)
 
     async def _update(
-        self, caller: Caller, entity: Entity, mapping: DocumentMapping, id: str, document: dict[str, Any]
+        self,
+        caller: Caller,
+        entity: Entity,
+        mapping: DocumentMapping,
+        id: str,
+        document: dict[str, Any],
+        action: Action,
     ) -> Document:
         main, parts = await self._existing(caller, entity, mapping, id)
         document = {**document}
@@ -166,6 +180,10 @@ class LegacyWriting:
         names = await self._check_references(caller, entity, mapping, document)
         existing = {name: [stored.resource or {} for stored in held] for name, held in parts.items()}
         written = mapping.to_fhir(document, existing)
+        if entity is Entity.PATIENT and action is Action.CORRECT and "IDcard" in document:
+            written[mapping.main] = await self._id_cards.of_a_known(
+                written.get(mapping.main) or main.resource or {}, main
+            )
         name_references(mapping, written, names)
         resource = written.get(mapping.main)
         if resource is not None:

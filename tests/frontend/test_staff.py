@@ -60,6 +60,31 @@ def test_staff_sort_and_turn_pages(open_page: Open, hospital: Hospital) -> None:
     expect(page.get_by_role("columnheader", name="Date of birth")).to_have_attribute("aria-sort", "descending")
 
 
+def test_staff_confirm_a_number(open_page: Open, hospital: Hospital) -> None:
+    """Who has registered is listed with a number to be confirmed; saving something else leaves that as it is."""
+    with hospital.http(hospital.staff) as http:
+        person = {"name": "Samir Claim", "email": "samir@noor.example", "password": PASSWORD, "phone": "+9610"}
+        person |= {"gender": "Male", "birthdate": "1991-01-01", "IDcard": 66554433}
+        assert http.post("/api/v1/patient/register", json=person).status_code == 201
+    page = open_page("/app/manage/patient", hospital.staff)
+    page.get_by_label("Search by name").fill("samir")
+    row = page.get_by_role("row").filter(has_text="Samir Claim")
+    dialog = page.get_by_role("dialog")
+    for phone, seen in (("+96111", False), ("+96112", True)):
+        expect(row).to_contain_text("ID number not confirmed")
+        page.get_by_role("button", name="Edit Samir Claim").click()
+        expect(dialog.get_by_label("ID card number").first).to_have_value("66554433")
+        _fill(page, {"Phone": phone})
+        if seen:
+            dialog.get_by_label("Is the ID card number confirmed?").select_option("Yes, I have seen the card")
+        page.get_by_role("button", name="Save changes").click()
+        expect(row).to_contain_text(phone)
+    expect(row).not_to_contain_text("ID number not confirmed")
+    page.get_by_role("button", name="Edit Samir Claim").click()
+    expect(dialog.get_by_label("ID card number").first).to_have_value("66554433")
+    expect(dialog.get_by_label("Is the ID card number confirmed?")).to_have_count(0)
+
+
 def test_staff_correct_a_doctor_with_a_photo(open_page: Open, hospital: Hospital) -> None:
     """The entry is shown as it is, the hospital changes, and the picture is in the list."""
     page = open_page("/app/manage/doctor", hospital.staff)

@@ -124,3 +124,14 @@ async def test_a_bundle_without_end_is_refused(site: Site) -> None:
     entry = {"resource": {"resourceType": "Observation"}, "request": {"method": "POST", "url": "Observation"}}
     with pytest.raises(TooLarge):
         await site.bundles.process(DOCTOR, {"resourceType": "Bundle", "type": "transaction", "entry": [entry] * 5001})
+
+
+def test_a_number_that_nobody_has_confirmed_names_nobody() -> None:
+    """It travels with the patient, as a claim, and is none of the criteria."""
+    claim = {"system": "urn:hayat:id-card:claimed", "value": "29001"}
+    patient = stored("Patient", "p1", identifier=[{"system": "urn:n", "value": "1"}, claim])
+    (bundle,) = HistoryBundle(BASE, [patient]).bundles({})
+    (entry,) = bundle["entry"]
+    assert claim in entry["resource"]["identifier"]
+    assert "claimed" not in entry["request"]["ifNoneExist"]
+    assert "29001" not in entry["request"]["ifNoneExist"]

@@ -10,6 +10,8 @@ import { type FieldOf, type Kind, type Row, type Rows, tables } from "./manage-t
 
 type Values = Record<string, unknown>;
 
+const CARD_SEEN = "cardSeen";
+
 /** Adds an entry (no row), or changes one. */
 export function EditDialog({ kind, open, row, close }: { kind: Kind; open: boolean; row: Row | null; close: () => void }) {
   const { t } = useTranslation();
@@ -22,12 +24,12 @@ export function EditDialog({ kind, open, row, close }: { kind: Kind; open: boole
   });
   return (
     <Dialog open={open} close={close} title={t(row ? "manage.change" : `manage.add.${kind}`)} description={row?.name}>
-      {row ? <Loaded query={query}>{(values) => <EditForm kind={kind} id={row.id} values={values} close={close} />}</Loaded> : <EditForm kind={kind} values={{}} close={close} />}
+      {row ? <Loaded query={query}>{(values) => <EditForm kind={kind} id={row.id} values={values} claimed={row.claimed} close={close} />}</Loaded> : <EditForm kind={kind} values={{}} close={close} />}
     </Dialog>
   );
 }
 
-function EditForm({ kind, id, values, close }: { kind: Kind; id?: string; values: Values; close: () => void }) {
+function EditForm({ kind, id, values, claimed, close }: { kind: Kind; id?: string; values: Values; claimed?: boolean; close: () => void }) {
   const { t } = useTranslation();
   const queries = useQueryClient();
   const fields = tables[kind].fields.filter((field) => id === undefined || !field.initial);
@@ -44,7 +46,7 @@ function EditForm({ kind, id, values, close }: { kind: Kind; id?: string; values
   const submit = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const given = new FormData(event.currentTarget);
-    const wanted = fields.filter(({ name, optional }) => !(optional && id === undefined && given.get(name) === ""));
+    const wanted = fields.filter(({ name, optional }) => !(optional && id === undefined && given.get(name) === "") && (name !== "IDcard" || vouches(values, given)));
     write.mutate(Object.fromEntries(wanted.map(({ name, type }) => [name, type === "number" ? Number(given.get(name)) : given.get(name)])));
   };
   return (
@@ -52,6 +54,14 @@ function EditForm({ kind, id, values, close }: { kind: Kind; id?: string; values
       {fields.map((field) => (
         <EditField key={field.name} field={field} value={shown(values, field.name)} />
       ))}
+      {claimed && (
+        <Select
+          className="sm:col-span-2"
+          label={t("manage.cardSeen")}
+          name={CARD_SEEN}
+          options={[["", t("manage.cardSeenNo")], ["yes", t("manage.cardSeenYes")]]}
+        />
+      )}
       {write.error && (
         <div className="sm:col-span-2">
           <Failure error={write.error} />
@@ -65,6 +75,11 @@ function EditForm({ kind, id, values, close }: { kind: Kind; id?: string; values
       </div>
     </form>
   );
+}
+
+/** Whether the staff have written the number of the identity card, or seen that it is right: to send it confirms it. */
+function vouches(values: Values, given: FormData): boolean {
+  return given.get(CARD_SEEN) === "yes" || given.get("IDcard") !== shown(values, "IDcard");
 }
 
 /** A value as its control has it: of what is populated the id, of a moment the day. */

@@ -11,6 +11,8 @@ export interface Row {
   name: string;
   photo?: string;
   disabled: boolean;
+  /** Whether the number of the identity card is the patient's own word so far. */
+  claimed?: boolean;
   cells: Record<string, string>;
 }
 
@@ -83,13 +85,14 @@ export const tables: Record<Kind, Table> = {
 
 const SIZE = 20;
 const ROLE = "urn:hayat:role";
+const CLAIMED_ID_CARD = "urn:hayat:id-card:claimed";
 
 /** One page: of those whose name contains this, in this order; or the page at the address of a search's `next`. */
 export async function rows(kind: Kind, name: string, sort: string, next: string | undefined, signal: AbortSignal): Promise<Rows> {
   const asked = { "name:contains": name, _sort: sort, _count: SIZE, _total: "accurate" };
   if (kind === "patient") {
     const found = next ? await page<Patient>(next, signal) : await search<Patient>("Patient", asked, signal);
-    return shown(found, (one) => ({ ...personOf(one), cells: { ...contacts(one), birthdate: one.birthDate ?? "" } }));
+    return shown(found, (one) => ({ ...personOf(one), claimed: isClaimed(one), cells: { ...contacts(one), birthdate: one.birthDate ?? "" } }));
   }
   if (kind === "specialization") {
     const found = next ? await page<HealthcareService>(next, signal) : await search<HealthcareService>("HealthcareService", asked, signal);
@@ -109,6 +112,10 @@ function shown<T extends Patient | Practitioner | HealthcareService>(found: Page
 
 function personOf({ id = "", name, active }: Patient | Practitioner): Row {
   return { id, name: personName(name), disabled: active === false, cells: {} };
+}
+
+function isClaimed({ identifier }: Patient): boolean {
+  return identifier?.some(({ system }) => system === CLAIMED_ID_CARD) ?? false;
 }
 
 function contacts({ name, telecom }: Patient | Practitioner): Record<string, string> {

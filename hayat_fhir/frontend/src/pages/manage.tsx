@@ -153,6 +153,7 @@ function Entry({ kind, row, start }: { kind: Kind; row: Row; start: EntriesProps
                 {person && <bdi className="block text-xs font-normal text-muted md:hidden">{shown(columns[1])}</bdi>}
               </span>
               {row.disabled && <Badge tone="warn">{t("manage.disabled")}</Badge>}
+              {row.claimed && <Badge>{t("manage.claimed")}</Badge>}
             </span>
           ) : (
             <bdi>{shown({ name: column, date })}</bdi>
