@@ -13,7 +13,7 @@ from hashlib import blake2b
 OF_MANY_PATIENTS = frozenset({"AuditEvent", "Provenance"})
 """Types whose resources may be about hundreds of patients: their keys do not exist per patient."""
 
-GENERATION = 1
+GENERATION = 2
 """Of the rules by which what is stored is found: how a resource becomes index entries, and these the ``index`` of its
 document, and how images become the row by which DICOM clients find their study.
 

@@ -12,6 +12,9 @@ from hayat_fhir.search.collecting import Collector
 from hayat_fhir.search.conditions import AllOf, Bounds, Condition, Not
 from hayat_fhir.search.prefix import prefixed
 
+LEAST, MOST = -1e308, 1e308
+"""What stands for an open end: beyond every number that a resource may have."""
+
 _APPROXIMATE = Decimal("0.1")
 _MOST_EXPONENT = 300
 _LONGEST = 64
@@ -19,21 +22,18 @@ _LONGEST = 64
 
 def index(code: str, value: Any, type: str, collector: Collector) -> None:  # noqa: ANN401 - a FHIR element
     """Collect the entries of one value of ``type``."""
-    if type == "Range":
-        interval(code, value, collector)
-        return
-    number = float(value)
-    collector.interval(code, number, number)
-    collector.order(code, number)
+    found = ends(value) if type == "Range" else (float(value), float(value))
+    if found is not None:
+        collector.interval(code, *found)
+        collector.order(code, found[0])
 
 
-def interval(code: str, value: dict[str, Any], collector: Collector) -> None:
-    """Collect the entries of a Range; an end that is missing is open."""
+def ends(value: dict[str, Any]) -> tuple[float, float] | None:
+    """The least and the greatest number of a Range, open where it has no such end; None: it has neither."""
     low, high = (value.get(end, {}).get("value") for end in ("low", "high"))
-    if low is not None or high is not None:
-        start = float(low) if low is not None else -1e308
-        collector.interval(code, start, float(high) if high is not None else 1e308)
-        collector.order(code, start)
+    if low is None and high is None:
+        return None
+    return LEAST if low is None else float(low), MOST if high is None else float(high)
 
 
 def condition(code: str, text: str) -> Condition:

@@ -14,13 +14,15 @@ from hayat_fhir.search.conditions import Condition
 from hayat_fhir.search.escaping import split
 
 _CURRENCY = "urn:iso:std:iso:4217"
-_LEAST, _MOST = -1e308, 1e308
 
 
 def index(code: str, value: Any, type: str, collector: Collector) -> None:  # noqa: ANN401 - a FHIR element
     """Collect the entries of one value of ``type``."""
     if type == "Range":
-        number.interval(code, value, collector)
+        found = number.ends(value)
+        if found is not None:
+            _collect(code, [value[end] for end in ("low", "high") if end in value], found, collector)
+            collector.order(code, found[0])
         return
     if type == "SampledData":
         value = value.get("origin", {})
@@ -30,11 +32,10 @@ def index(code: str, value: Any, type: str, collector: Collector) -> None:  # no
     low = high = float(amount)
     match value.get("comparator"):
         case "<" | "<=":
-            low = _LEAST
+            low = number.LEAST
         case ">" | ">=":
-            high = _MOST
-    for name in _names(code, value):
-        collector.interval(name, low, high)
+            high = number.MOST
+    _collect(code, [value], (low, high), collector)
     collector.order(code, float(amount))
 
 
@@ -42,23 +43,29 @@ def condition(code: str, text: str) -> Condition:
     """The resources whose quantity stands to ``[prefix]number[|system|unit]`` as the prefix says.
 
     Raises:
-        ValueError: Not a quantity.
+        ValueError: Not a quantity, or a system without a unit of it.
     """
     amount, *unit = split(text, "|")
-    if len(unit) not in {0, 2}:
+    if len(unit) not in {0, 2} or (unit and unit[0] and not unit[1]):
         raise ValueError("not a quantity")
     name = f"{code}|{unit[0]}|{unit[1]}" if unit and unit[1] else code
     return number.condition(name, amount)
 
 
-def _names(code: str, value: dict[str, Any]) -> Iterable[str]:
-    """The parameter by each way of naming the unit, once each, and always in the same order."""
-    if "currency" in value:
-        currency = value["currency"]
-        return code, f"{code}|{_CURRENCY}|{currency}", f"{code}||{currency}"
+def _collect(code: str, given: Iterable[dict[str, Any]], ends: tuple[float, float], collector: Collector) -> None:
+    """The entries of one interval that is given by these quantities: one for each way of naming their unit."""
+    for name in _names(code, given):
+        collector.interval(name, *ends)
+
+
+def _names(code: str, given: Iterable[dict[str, Any]]) -> Iterable[str]:
+    """The parameter by each way of naming the units, once each, and always in the same order."""
     names = [code]
-    if "code" in value:
-        names += [f"{code}|{value.get('system', '')}|{value['code']}", f"{code}||{value['code']}"]
-    if "unit" in value:
-        names.append(f"{code}||{value['unit']}")
+    for value in given:
+        if "currency" in value:
+            names += [f"{code}|{_CURRENCY}|{value['currency']}", f"{code}||{value['currency']}"]
+        if "code" in value:
+            names += [f"{code}|{value.get('system', '')}|{value['code']}", f"{code}||{value['code']}"]
+        if "unit" in value:
+            names.append(f"{code}||{value['unit']}")
     return dict.fromkeys(names)

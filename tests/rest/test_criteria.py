@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 
 from .clients import ids, observation, patient, post
 
@@ -90,3 +91,40 @@ async def test_who_is_not_dead_is_alive(staff: httpx.AsyncClient, doctor: httpx.
         assert {stored[id] for id in found} == expected, criterion
         chain = f"Observation?subject:Patient.family=F{unique}&subject:Patient.{criterion.partition('&')[0]}"
         assert {seen[id] for id in await _found(doctor, chain)} == expected, criterion
+
+
+async def test_a_range_has_the_unit_of_its_ends(staff: httpx.AsyncClient, doctor: httpx.AsyncClient) -> None:
+    """An onset between two ages, or after one, is found by its unit, however that is named."""
+    subject = {"reference": f"Patient/{(await post(staff, patient()))['id']}"}
+    ucum = {"system": "http://unitsofmeasure.org", "code": "a", "unit": "years"}
+    between = {"low": {"value": 30, **ucum}, "high": {"value": 40, **ucum}}
+    body = {
+        "resourceType": "Condition",
+        "subject": subject,
+        "clinicalStatus": {
+            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/condition-clinical", "code": "active"}]
+        },
+    }
+    both = (await post(doctor, {**body, "onsetRange": between}))["id"]
+    after = (await post(doctor, {**body, "onsetRange": {"low": {"value": 50, **ucum}}}))["id"]
+    before = (await post(doctor, {**body, "onsetRange": {"high": {"value": 10, "unit": "years"}}}))["id"]
+    for value, expected in (
+        ("gt31", {both, after}),
+        ("gt31||a", {both, after}),
+        ("gt31||years", {both, after}),
+        ("gt31|http://unitsofmeasure.org|a", {both, after}),
+        ("gt31|http://unitsofmeasure.org|mo", set()),
+        ("gt41||a", {after}),
+        ("lt31||a", {both}),
+        ("lt31||years", {both, before}),
+        ("lt31", {both, before}),
+    ):
+        found = await _found(doctor, f"Condition?subject={subject['reference']}&onset-age={value}")
+        assert found == expected, value
+
+
+@pytest.mark.parametrize("value", ["104|http://unitsofmeasure.org|", "gt104|http://unitsofmeasure.org|", "104|kg", "|"])
+async def test_a_quantity_names_its_unit_or_none(doctor: httpx.AsyncClient, value: str) -> None:
+    """A system without a code of it would otherwise narrow nothing."""
+    for query in (f"value-quantity={value}", f"code-value-quantity=x${value}", f"combo-value-quantity={value}"):
+        assert (await doctor.get(f"/Observation?{query}")).status_code == 400, query

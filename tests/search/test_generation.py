@@ -20,23 +20,25 @@ from hayat_fhir.store.records import Stored
 
 _EXAMPLES = Path(__file__).parents[1] / "fhir" / "examples"
 _PERIODS = ("2026-01-10T10:00:00Z", "2026-01-10T10:00:00+03:00", "2026-01-10", "2026-01", "2026")
-_MADE = (1, "6bc63523")
+_MADE = (2, "a8292635")
 """The generation, and the digest of what its rules make of the examples."""
-_TABLE = (1, "4ac27630")
+_TABLE = (2, "4ac27630")
 """The generation, and the digest of its table of search parameters."""
 
-_ROWS = (1, "5f37f532")
+_ROWS = (2, "05752a63")
 """The generation, and the digest of what its rules make of an image."""
 
 
 def _resources() -> list[dict[str, Any]]:
-    """The standard's examples, and Observations whose dates are of every length."""
+    """The standard's examples, Observations whose dates are of every length, and a range of quantities."""
     examples = [parse(path.read_bytes()) for path in sorted(_EXAMPLES.glob("*.json"))]
     periods = [{"effectiveDateTime": moment} for moment in _PERIODS]
     periods += [{"effectivePeriod": {name: moment}} for moment in _PERIODS for name in ("start", "end")]
     periods += [{"effectivePeriod": {"start": "2026-01-01", "end": end}} for end in ("2026-01-20", "2026-03-01")]
     about = {"resourceType": "Observation", "status": "final", "subject": {"reference": "Patient/p1"}}
-    return [*examples, *({**about, **period} for period in periods)]
+    ends = {"low": {"value": 30, "unit": "years", "system": "http://unitsofmeasure.org", "code": "a"}}
+    ranges = {"resourceType": "Condition", "subject": {"reference": "Patient/p1"}, "onsetRange": ends}
+    return [*examples, *({**about, **period} for period in periods), ranges]
 
 
 def test_rules_and_generation_change_together(indexer: Indexer) -> None:
