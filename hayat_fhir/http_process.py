@@ -119,6 +119,7 @@ def _realtime(site: Site) -> realtime.Realtime:
         auditing=site.auditing,
         presence=site.presence,
         consultations=site.consultations,
+        admission=site.admission,
         signals=Signals(site.database),
         notifications=site.notifications,
         recordings=site.recordings,

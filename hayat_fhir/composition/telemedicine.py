@@ -8,11 +8,13 @@ from uuid import uuid4
 from hayat_fhir.composition.foundation import Foundation
 from hayat_fhir.composition.records import Records
 from hayat_fhir.security.peers import PeerIds
+from hayat_fhir.services.admission import Admission
 from hayat_fhir.services.consultations import Consultations
 from hayat_fhir.services.notifications import Notifications
 from hayat_fhir.services.presence import Presence
 from hayat_fhir.services.recordings import Recordings
 from hayat_fhir.store.consultations import Consultations as ConsultationRows
+from hayat_fhir.store.ended_tokens import EndedTokens
 from hayat_fhir.store.presence import PresenceRows
 from hayat_fhir.store.tickets import Tickets
 
@@ -23,6 +25,7 @@ class Telemedicine:
 
     presence: Presence
     consultations: Consultations
+    admission: Admission
     notifications: Notifications
     recordings: Recordings
     peers: PeerIds
@@ -34,9 +37,11 @@ def telemedicine(base: Foundation, records: Records) -> Telemedicine:
     rows = ConsultationRows(database)
     presence = Presence(PresenceRows(database), uuid4().hex)
     peers = PeerIds(base.keys.secret("peer ids"))
+    consultations = Consultations(rows, presence, interactions, base.auditing)
     return Telemedicine(
         presence=presence,
-        consultations=Consultations(rows, Tickets(database), presence, interactions, base.auditing, peers),
+        consultations=consultations,
+        admission=Admission(consultations, rows, Tickets(database), peers, base.accounts, EndedTokens(database)),
         notifications=Notifications(base.policy, base.resources),
         recordings=Recordings(
             rows,

@@ -25,7 +25,9 @@ from hayat_fhir.realtime.relay import Relays
 from hayat_fhir.realtime.routes import Routes
 from hayat_fhir.realtime.signalling import Signalling
 from hayat_fhir.realtime.sockets import LONGEST, Sockets
+from hayat_fhir.security.callers import Role
 from hayat_fhir.security.peers import PeerIds
+from hayat_fhir.services.admission import Admission
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.consultations import Consultations
@@ -38,6 +40,7 @@ from hayat_fhir.store.consultations import CONSULTATIONS, consultation
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.presence import ROWS, connected
 from hayat_fhir.store.signals import EVERYBODY, SIGNALS, Signals
+from hayat_fhir.store.tickets import Ticket
 
 _BEAT = 5.0
 _PAUSE = 1.0
@@ -52,6 +55,7 @@ class Services:
     auditing: Auditing
     presence: Presence
     consultations: Consultations
+    admission: Admission
     signals: Signals
     notifications: Notifications
     recordings: Recordings
@@ -80,7 +84,7 @@ class Realtime:
         self._directory = Directory(self._sockets, services.presence)
         self._calls = Calls(self._sockets, services.presence, services.consultations, services.signals)
         self._signalling = Signalling(services.presence, services.signals)
-        server = PeerServer(self._signalling, services.consultations, services.presence, services.peers, list(origins))
+        server = PeerServer(self._signalling, services.admission, services.presence, services.peers, list(origins))
         processes = MediaProcesses(media_processes)
         self._recorders = Recorders(services.recordings, self._signalling, services.presence, processes, ice)
         self._relays = Relays(
@@ -89,6 +93,7 @@ class Realtime:
         routes = Routes(
             services.authentication,
             services.consultations,
+            services.admission,
             self._directory,
             ice,
             services.recordings,
@@ -135,6 +140,7 @@ class Realtime:
                 if written is None:
                     await self._services.presence.reload()
                     self._sockets.all_changed()
+                    await self._put_out(_is_persons)
                 else:
                     await self._take(written)
 
@@ -158,12 +164,19 @@ class Realtime:
                     await self._calls.said(message["room"], message["text"], message["author"])
             case "accounts":
                 self._sockets.account_changed(written.id)
+                await self._put_out(lambda ticket: ticket.account == written.id)
+                if written.document is None or written.document.get("disabled"):
+                    await self._services.consultations.abandon(written.id)
             case "ended_tokens":
                 self._sockets.token_ended(written.id)
+                await self._put_out(lambda ticket: ticket.session == written.id)
             case _:
                 notification = await self._services.notifications.of(written)
                 if notification is not None:
                     await self._notify(notification)
+
+    async def _put_out(self, concerned: Callable[[Ticket], bool]) -> None:
+        await self._signalling.put_out(concerned, self._services.admission.holds)
 
     async def _notify(self, notification: Notification) -> None:
         message = {
@@ -181,6 +194,11 @@ class Realtime:
             await self._services.consultations.note_rooms()
             await self._services.consultations.end_overdue()
             await asyncio.sleep(_BEAT)
+
+
+def _is_persons(ticket: Ticket) -> bool:
+    """Whether a ticket is not of a peer of the site's own."""
+    return ticket.role in set(Role)
 
 
 async def _kept_up(job: Callable[[], Awaitable[None]]) -> None:

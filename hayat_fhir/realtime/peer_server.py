@@ -24,7 +24,7 @@ from hayat_fhir.realtime.allowance import Application, Limited
 from hayat_fhir.realtime.signalling import Signalling
 from hayat_fhir.realtime.waiting import Frame
 from hayat_fhir.security.peers import PeerIds
-from hayat_fhir.services.consultations import Consultations
+from hayat_fhir.services.admission import Admission
 from hayat_fhir.services.presence import Presence
 from hayat_fhir.store.tickets import Ticket
 
@@ -44,13 +44,13 @@ class PeerServer:
     def __init__(
         self,
         signalling: Signalling,
-        consultations: Consultations,
+        admission: Admission,
         presence: Presence,
         ids: PeerIds,
         origins: list[str],
     ) -> None:
         self._signalling = signalling
-        self._consultations = consultations
+        self._admission = admission
         self._presence = presence
         self._ids = ids
         self._origins = origins
@@ -121,7 +121,7 @@ class PeerServer:
         if self._signalling.is_full:
             return _error("Server has reached its concurrent user limit"), None
         try:
-            ticket = await self._consultations.admitted(asked["token"])
+            ticket = await self._admission.admitted(asked["token"])
         except Refusal:
             ticket = None
         if ticket is None:

@@ -23,6 +23,7 @@ from hayat_fhir.realtime.recording import Recorders
 from hayat_fhir.realtime.relay import Relays
 from hayat_fhir.realtime.views import view
 from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.services.admission import Admission
 from hayat_fhir.services.authentication import Authentication
 from hayat_fhir.services.consultations import Consultations
 from hayat_fhir.services.recordings import CONTENT_TYPE, Recordings
@@ -40,6 +41,7 @@ class Routes:
         self,
         authentication: Authentication,
         consultations: Consultations,
+        admission: Admission,
         directory: Directory,
         ice: IceServers,
         recordings: Recordings,
@@ -48,6 +50,7 @@ class Routes:
     ) -> None:
         self._authentication = authentication
         self._consultations = consultations
+        self._admission = admission
         self._directory = directory
         self._ice = ice
         self._recordings = recordings
@@ -151,7 +154,7 @@ class Routes:
     async def _ticket(self, request: Request, caller: Caller) -> tuple[int, dict[str, Any]]:
         body = await _body(request, "consultation", "peer")
         peer = _text(body, "peer") if "peer" in body else None
-        peer, token = await self._consultations.ticket(caller, _text(body, "consultation"), peer)
+        peer, token = await self._admission.ticket(caller, _text(body, "consultation"), peer)
         ice = self._ice.configuration(caller.subject)
         return 201, {"peer": peer, "token": token, "seconds": SECONDS, "path": "/peerjs", "key": "peerjs", "ice": ice}
 

@@ -162,6 +162,16 @@ class Signalling:
             if peer.ticket.consultation == consultation:
                 await peer.close()
 
+    async def put_out(self, concerned: Callable[[Ticket], bool], holds: Callable[[Ticket], Awaitable[bool]]) -> None:
+        """Put the peers of concerned tickets out that are connected here, where these do not hold any more.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        for peer in list(self._peers.values()):
+            if concerned(peer.ticket) and not await holds(peer.ticket):
+                await peer.close()
+
     def _connected(self, peer: Peer) -> Connected:
         ticket = peer.ticket
         return Connected(

@@ -34,6 +34,7 @@ class Caller:
     patients a partner sees some resource types only, or none, by the patients' own consent. ``emergency``: the patients
     (ids) for whom this doctor has broken the glass, and until when (seconds since 1970). ``session`` and ``expires``:
     the token (its ``jti``) of the session and when it ends, which is ``token`` unless that is of an emergency.
+    ``epoch``: that of the account for which the token was issued.
     """
 
     role: Role
@@ -50,6 +51,7 @@ class Caller:
     emergency: frozenset[tuple[str, float]] = field(default_factory=frozenset)
     session: str | None = None
     expires: float = 0.0
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

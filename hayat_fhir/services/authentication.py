@@ -120,6 +120,7 @@ class Authentication:
             ),
             session=session,
             expires=token.expires if emergency is None else emergency.session_expires,
+            epoch=token.epoch,
         )
 
     async def _partner(self, token: AccessToken) -> Caller:

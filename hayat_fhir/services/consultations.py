@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from secrets import token_urlsafe
 
-from hayat_fhir.errors import Conflict, Forbidden, Gone, InvalidRequest, NotFound, Refusal
+from hayat_fhir.errors import Conflict, Forbidden, Gone, NotFound, Refusal
 from hayat_fhir.security.callers import Caller, Role
-from hayat_fhir.security.peers import PeerIds
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.consultation_encounter import encounter
 from hayat_fhir.services.drafting import new_id
@@ -19,7 +17,6 @@ from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.presence import Presence
 from hayat_fhir.store.consultations import Consultation, Member
 from hayat_fhir.store.consultations import Consultations as ConsultationRows
-from hayat_fhir.store.tickets import Ticket, Tickets
 
 RING = timedelta(seconds=60)
 EMPTY = timedelta(seconds=60)
@@ -34,18 +31,14 @@ class Consultations:
     def __init__(
         self,
         rows: ConsultationRows,
-        tickets: Tickets,
         presence: Presence,
         interactions: Interactions,
         auditing: Auditing,
-        peers: PeerIds,
     ) -> None:
         self._rows = rows
-        self._tickets = tickets
         self._presence = presence
         self._interactions = interactions
         self._auditing = auditing
-        self._peers = peers
 
     async def ring(self, caller: Caller, doctor: str, origin: str | None = None) -> Consultation:
         """Ring a doctor, by Practitioner id; ``origin`` is the socket that asks, where one does.
@@ -135,6 +128,25 @@ class Consultations:
                 if ended is not None:
                     await self._write(_SITE, ended)
 
+    async def abandon(self, account: str) -> None:
+        """End what a side whose account has been disabled has open; an invitation of it is taken back.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        while (found := await self._rows.open_of(account)) is not None:
+            if account not in found.sides:
+                changed = await self._rows.withdraw(found.id, account)
+            elif found.state == "ringing":
+                changed = await self._rows.move(found.id, ("ringing",), "cancelled", {"ended": _now()})
+            else:
+                values = {"ended": _now(), "recorder": None, "relay": None}
+                changed = await self._rows.move(found.id, ("active",), "ended", values)
+            if changed is None:
+                return
+            if changed.started is not None:
+                await self._write(_SITE, changed)
+
     async def note_rooms(self) -> None:
         """Note that somebody is in the rooms in which connections of this process are."""
         if rooms := self._presence.rooms():
@@ -210,40 +222,6 @@ class Consultations:
         if caller.subject not in consultation.sides:
             raise Forbidden("the doctor and the patient decide on recording")
         return _still(await self._rows.agree(id, caller.subject, agrees=agrees))
-
-    async def ticket(self, caller: Caller, id: str, peer: str | None = None) -> tuple[str, str]:
-        """A peer id and the token with which the caller may connect under it, once.
-
-        ``peer``: one that the caller has had in this consultation.
-
-        Raises:
-            NotFound: The caller is no member.
-            InvalidRequest: The peer id is not the caller's.
-            Conflict: The consultation is not active.
-        """
-        consultation = await self.join(caller, id)
-        if peer is None:
-            peer = self._peers.new(caller.subject, consultation.id)
-        elif not self._peers.belongs(peer, caller.subject, consultation.id):
-            raise InvalidRequest("the peer id is not yours", code="value")
-        token = token_urlsafe(24)
-        member = _member(caller)
-        await self._tickets.add(
-            token, Ticket(peer, consultation.id, member.account, member.reference, member.name, member.role)
-        )
-        return peer, token
-
-    async def admitted(self, token: str) -> Ticket | None:
-        """Whom a token lets in, which it does once; None: nobody, no member any more, or the consultation is over.
-
-        Raises:
-            Unavailable: The database does not answer.
-        """
-        ticket = await self._tickets.use(token)
-        consultation = None if ticket is None else await self._rows.by_id(ticket.consultation)
-        if ticket is None or consultation is None or consultation.member(ticket.account) is None:
-            return None
-        return ticket if consultation.state == "active" else None
 
     async def _as_doctor(self, caller: Caller, id: str) -> Consultation:
         consultation = await self.read(caller, id)

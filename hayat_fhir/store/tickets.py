@@ -17,7 +17,10 @@ SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Whom a ticket lets in, to which consultation, and under which peer id."""
+    """Whom a ticket lets in, to which consultation, and under which peer id.
+
+    ``epoch`` is that of the account, and ``session`` the id of the session, with which it was asked for.
+    """
 
     peer: str
     consultation: str
@@ -25,6 +28,8 @@ class Ticket:
     reference: str
     name: str
     role: str
+    epoch: int = 0
+    session: str = ""
     expires: datetime | None = None
 
 
@@ -59,7 +64,7 @@ class Tickets:
         return None if row is None else Ticket(**{name: row[name] for name in (*_FIELDS, "expires")})
 
 
-_FIELDS = ("peer", "consultation", "account", "reference", "name", "role")
+_FIELDS = ("peer", "consultation", "account", "reference", "name", "role", "epoch", "session")
 
 
 def _digest(token: str) -> str:

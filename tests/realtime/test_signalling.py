@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -349,3 +350,54 @@ async def _is_silent(two: PeerSocket, got: list[int]) -> bool:
     except TimeoutError:
         return True
     return False
+
+
+async def _disable(served: Served, person: Person) -> None:
+    await served.run(served.site.registration.disable_account(person.email))
+
+
+async def _change_password(served: Served, person: Person) -> None:
+    """What ends all of an account's tokens."""
+    accounts = served.site.database.collection("accounts")
+    await served.run(accounts.update_one({"_id": person.account}, {"$inc": {"epoch": 1}}))
+
+
+async def _sign_out(served: Served, person: Person) -> None:
+    caller = await served.run(served.site.authentication.caller(person.token))
+    await served.run(served.site.sign_in.sign_out(caller, time.time() + 300))
+
+
+@pytest.mark.parametrize("process", [0, 1])
+@pytest.mark.parametrize(
+    ("ending", "after"), [(_disable, "ended"), (_change_password, "active"), (_sign_out, "active")]
+)
+async def test_whose_sign_in_ends_is_put_out_of_the_call(
+    served: Served,
+    peers: Peers,
+    connect: Connect,
+    process: int,
+    ending: Callable[[Served, Person], Awaitable[None]],
+    after: str,
+) -> None:
+    """Within five seconds, on every process; an unused ticket lets nobody in; a disabled account's call is over."""
+    doctor, patient, _, _, consultation = await active(served, connect)
+    one = await peers.of(patient, served.urls[0], consultation["id"])
+    two = await peers.of(doctor, served.urls[process], consultation["id"])
+    unused = await ticket(doctor, served.url, consultation["id"])
+    begun = time.monotonic()
+    await ending(served, doctor)
+    assert await two.ended()
+    assert time.monotonic() - begun < 5
+    with suppress(ConnectionClosed):
+        assert (await one.next())["type"] == "LEAVE"
+    late = await peers.open(served.url, unused["peer"], unused["token"])
+    assert (await late.next())["type"] == "ERROR"
+    async with patient.at(served.url) as http:
+        path = f"/realtime/consultations/{consultation['id']}"
+
+        async def is_so() -> bool:
+            return bool((await http.get(path)).json()["state"] == after)
+
+        await until(is_so, 5)
+        encounter = (await http.get(f"/fhir/Encounter/{consultation['id']}")).json()
+        assert encounter["status"] == ("finished" if after == "ended" else "in-progress")
