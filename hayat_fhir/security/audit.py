@@ -65,6 +65,7 @@ EVENTS: Mapping[str, dict[str, Any]] = MappingProxyType(
         "refused": {"type": _RESTFUL, "subtype": [{"system": _OWN, "code": "refused"}], "action": "E"},
         "operation-everything": _operation("everything"),
         "operation-share": _operation("share"),
+        "operation-break-glass": _operation("break-glass"),
         "operation-fetch": _operation("fetch"),
         "operation-quarantine": _operation("quarantine"),
         "operation-statistics": _operation("statistics"),

@@ -3,7 +3,7 @@
 The event follows IHE Basic Audit Log Patterns, https://profiles.ihe.net/ITI/BALP/. One about several patients is in
 no patient's compartment, for it names the others: each of them is told by an event of their own. Where somebody goes
 through lists of patients, or has one renewed over and over, that one is written once a minute for each patient: it says
-who has looked, and what was asked stands in the others.
+who has looked, and what was asked stands in the others. So is that of a state that clients ask for until it changes.
 """
 
 from __future__ import annotations
@@ -78,9 +78,11 @@ class Auditing:
 
     @asynccontextmanager
     async def access(
-        self, caller: Caller, interaction: str, *entities: str, query: str | None = None
+        self, caller: Caller, interaction: str, *entities: str, query: str | None = None, renewed: bool = False
     ) -> AsyncIterator[Access]:
         """Audit what happens inside: success when it ends, the refusal when it raises one.
+
+        ``renewed``: clients ask for the same every second, while they wait; once a minute is told of its success.
 
         Raises:
             Unavailable: The event could not be made durable; then the answer must not leave either.
@@ -92,6 +94,8 @@ class Auditing:
             outcome = "8" if refusal.category in _SERVER_FAULTS else "4"
             await self.record(caller, interaction, outcome, access.entities, (), query)
             raise
+        if renewed and not self._to_tell(caller, interaction, entities):
+            return
         await self.record(
             caller,
             interaction,
@@ -103,6 +107,8 @@ class Auditing:
             access.purpose,
             access.description,
         )
+        if renewed:
+            self._remember(caller, interaction, entities)
 
     async def record(
         self,
@@ -124,7 +130,9 @@ class Auditing:
             Unavailable: It could not be made durable.
         """
         concerned = tuple(sorted({patient for patient in patients if patient.startswith("Patient/")}))
-        told = self._to_tell(caller, interaction, concerned)
+        told: Sequence[str] = concerned if len(concerned) > 1 else ()
+        if interaction in _LISTS:
+            told = self._to_tell(caller, interaction, told)
         events = audit_events(
             interaction=interaction,
             caller=caller,
@@ -164,19 +172,17 @@ class Auditing:
             changes.append(self._change(event))
         await asyncio.gather(*map(self._log.append, changes))
 
-    def _to_tell(self, caller: Caller, interaction: str, patients: Sequence[str]) -> Sequence[str]:
-        """Which of several patients are to be told on their own: all, but of lists that they have just been told of."""
-        if len(patients) < 2:
-            return ()
-        if interaction not in _LISTS or caller.emergency:
-            return patients
+    def _to_tell(self, caller: Caller, interaction: str, entities: Sequence[str]) -> Sequence[str]:
+        """Of which of these no event has told within the last minute; in an emergency all are told of."""
+        if caller.emergency:
+            return entities
         since = time.monotonic() - _WINDOW
-        return [one for one in patients if self._told.get((caller.subject, interaction, one), since) <= since]
+        return [one for one in entities if self._told.get((caller.subject, interaction, one), since) <= since]
 
-    def _remember(self, caller: Caller, interaction: str, patients: Sequence[str]) -> None:
+    def _remember(self, caller: Caller, interaction: str, entities: Sequence[str]) -> None:
         now = time.monotonic()
-        for patient in patients:
-            key = (caller.subject, interaction, patient)
+        for entity in entities:
+            key = (caller.subject, interaction, entity)
             self._told[key] = now
             self._told.move_to_end(key)
         while len(self._told) > _REMEMBERED:

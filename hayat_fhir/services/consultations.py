@@ -92,7 +92,7 @@ class Consultations:
             Forbidden: The caller is the patient.
             Conflict: It rings no more, or who was invited is in the room.
         """
-        consultation = await self.read(caller, id)
+        consultation = await self._known(caller, id)
         if caller.subject not in consultation.sides:
             return await self._stay_away(caller, id)
         await self._as_doctor(caller, id)
@@ -106,7 +106,7 @@ class Consultations:
             Forbidden: The caller was only invited.
             Conflict: It is over.
         """
-        consultation = await self.read(caller, id)
+        consultation = await self._known(caller, id)
         if caller.subject not in consultation.sides:
             raise Forbidden("only the doctor and the patient end a consultation")
         if consultation.state == "ringing":
@@ -156,8 +156,14 @@ class Consultations:
         """One consultation of the caller's.
 
         Raises:
-            NotFound: There is none, or the caller is no member; the attempt is audited.
+            NotFound: There is none, or the caller is no member.
         """
+        found = await self._known(caller, id)
+        await self._auditing.record(caller, "read", "0", [f"Encounter/{id}"], [found.patient.reference])
+        return found
+
+    async def _known(self, caller: Caller, id: str) -> Consultation:
+        """The consultation of the caller's that is asked about; an attempt at another's is audited."""
         found = await self._rows.by_id(id)
         if found is None or found.member(caller.subject) is None:
             await self._auditing.record(caller, "denied", "4", [f"Encounter/{found.id}"] if found else [])
@@ -165,8 +171,17 @@ class Consultations:
         return found
 
     async def of(self, caller: Caller, state: str | None = None) -> list[Consultation]:
-        """The caller's consultations, newest first, 50 at most."""
-        return await self._rows.of(caller.subject, state)
+        """The caller's consultations, newest first, 50 at most.
+
+        Raises:
+            Unavailable: They cannot be read, or not be audited.
+        """
+        query = "consultations" + (f"?state={state}" if state else "")
+        async with self._auditing.access(caller, "search-type", query=query) as access:
+            found = await self._rows.of(caller.subject, state)
+            access.entities += [f"Encounter/{one.id}" for one in found]
+            access.patients.update(one.patient.reference for one in found)
+            return found
 
     async def current(self, caller: Caller) -> Consultation | None:
         """The caller's consultation that rings or runs."""
@@ -181,7 +196,7 @@ class Consultations:
         """
         found = await self.current(caller)
         if found is None or room not in {found.id, found.doctor.id}:
-            found = await self.read(caller, room)
+            found = await self._known(caller, room)
         if found.state != "active":
             raise Conflict("the consultation is not active")
         return found
@@ -218,13 +233,13 @@ class Consultations:
             Forbidden: The caller was only invited.
             Conflict: The consultation is not active.
         """
-        consultation = await self.read(caller, id)
+        consultation = await self._known(caller, id)
         if caller.subject not in consultation.sides:
             raise Forbidden("the doctor and the patient decide on recording")
         return _still(await self._rows.agree(id, caller.subject, agrees=agrees))
 
     async def _as_doctor(self, caller: Caller, id: str) -> Consultation:
-        consultation = await self.read(caller, id)
+        consultation = await self._known(caller, id)
         if caller.subject != consultation.doctor.account:
             raise Forbidden("only the doctor who was called may do this")
         return consultation

@@ -60,10 +60,12 @@ class Emergencies:
             NotFound: No such patient.
             Forbidden: The caller is no doctor.
         """
-        await self._exists(caller, patient)
-        if (until := dict(caller.emergency).get(patient)) is not None:
-            return Glass(withheld=False, until=datetime.fromtimestamp(until, UTC))
-        return Glass(await self._resources.withheld(f"Patient/{patient}", self._types))
+        async with self._auditing.access(caller, "operation-break-glass", f"Patient/{patient}") as access:
+            await self._exists(caller, patient)
+            access.patients.add(f"Patient/{patient}")
+            if (until := dict(caller.emergency).get(patient)) is not None:
+                return Glass(withheld=False, until=datetime.fromtimestamp(until, UTC))
+            return Glass(await self._resources.withheld(f"Patient/{patient}", self._types))
 
     async def break_glass(self, caller: Caller, patient: str, purpose: str, reason: str) -> Glass:
         """Open the patient's restricted records to this doctor for half an hour; with the token that does it.

@@ -147,13 +147,15 @@ class Exchange:
             NotFound: No such patient for this caller, or no such share of it.
             Forbidden: The caller's role may not share.
         """
-        await self._entitled(caller, patient)
-        job = await self._outbox.get(id)
-        if job is None or job.payload.get("patient") != patient:
-            raise NotFound("no such share")
-        if caller.role is Role.PARTNER and job.payload.get("partner") != caller.source:
-            raise NotFound("no such share")
-        return job
+        async with self._auditing.access(caller, "read", f"Patient/{patient}", f"Task/{id}", renewed=True) as access:
+            await self._entitled(caller, patient)
+            job = await self._outbox.get(id)
+            if job is None or job.payload.get("patient") != patient:
+                raise NotFound("no such share")
+            if caller.role is Role.PARTNER and job.payload.get("partner") != caller.source:
+                raise NotFound("no such share")
+            access.patients.add(f"Patient/{patient}")
+            return job
 
     async def _entitled(self, caller: Caller, patient: str) -> None:
         if caller.role not in _SHARERS:

@@ -269,3 +269,21 @@ async def test_ice_servers_are_the_sites_own(mongodb_url: str, tmp_path: Path) -
     assert turn["urls"] == ["turn:127.0.0.1:3478"]
     assert patient.account not in turn["username"]
     assert (ice["iceTransportPolicy"], ice["seconds"]) == ("all", 14400)
+
+
+async def test_who_reads_of_consultations_is_written_down(served: Served, connect: Connect) -> None:
+    """The list and one of them: the patient finds both in what was accessed of them."""
+    doctor, patient, _, _, consultation = await active(served, connect)
+    reference = f"Practitioner/{doctor.id}"
+
+    async def told() -> list[str]:
+        async with patient.at(served.url) as http:
+            params = {"patient": patient.id, "agent": reference, "entity": f"Encounter/{consultation['id']}"}
+            found = (await http.get("/fhir/AuditEvent", params=params)).json()
+        return sorted(entry["resource"]["subtype"][0]["code"] for entry in found.get("entry", ()))
+
+    before = await told()
+    async with doctor.at(served.urls[1]) as http:
+        assert (await http.get("/realtime/consultations")).status_code == 200
+        assert (await http.get(f"/realtime/consultations/{consultation['id']}")).status_code == 200
+    assert await told() == sorted([*before, "read", "search-type"])

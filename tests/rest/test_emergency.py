@@ -164,3 +164,12 @@ async def test_what_does_not_break_it(
     free = (await staff.post("/Patient", json={"resourceType": "Patient"})).json()["id"]
     answer = await doctor.post(f"/Patient/{free}/$break-glass", json=parameters(reason=REASON))
     assert answer.status_code == 422
+
+
+async def test_asking_whether_there_is_a_glass_is_written_down(one: PatientClient, doctor: httpx.AsyncClient) -> None:
+    """It tells that something is withheld: the patient reads who has asked, also of a refusal."""
+    asked = {"patient": one.id, "subtype": "urn:hayat:audit|break-glass", "_summary": "count"}
+    before = (await one.http.get("/AuditEvent", params=asked)).json()["total"]
+    assert (await doctor.get(f"/Patient/{one.id}/$break-glass")).status_code == 200
+    assert (await one.http.get(f"/Patient/{one.id}/$break-glass")).status_code == 403
+    assert (await one.http.get("/AuditEvent", params=asked)).json()["total"] == before + 2

@@ -88,3 +88,17 @@ async def test_a_share_that_cannot_be(
     assert (await staff.post(f"{path}?with={site.partner}")).status_code == 403
     assert (await one.http.post(f"/Patient/{other.id}/$share?with={site.partner}")).status_code == 404
     assert (await one.http.post(f"/Patient/{one.id}/$share?with={site.partner}")).status_code == 202
+
+
+async def test_following_a_share_is_written_down(
+    doctor: httpx.AsyncClient, staff: httpx.AsyncClient, one: PatientClient, site: RunningSite
+) -> None:
+    """Once for whoever follows it, however often they ask within a minute, and each refusal."""
+    path = (await doctor.post(f"/Patient/{one.id}/$share?with={site.partner}")).headers["content-location"]
+    for client, expected in ((doctor, 200), (one.http, 200), (doctor, 200), (doctor, 200), (staff, 403), (staff, 403)):
+        assert (await client.get(path)).status_code == expected
+    job = path.rpartition("=")[2]
+    found = (await one.http.get("/AuditEvent", params={"patient": one.id, "entity": f"Task/{job}"})).json()
+    events = [entry["resource"] for entry in found["entry"]]
+    told = sorted((event["agent"][0]["role"][0]["coding"][0]["code"], event["outcome"]) for event in events)
+    assert told == [("doctor", "0"), ("patient", "0"), ("staff", "4"), ("staff", "4")]
