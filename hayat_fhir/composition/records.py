@@ -18,6 +18,7 @@ from hayat_fhir.services.drafting import Drafting
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.searching import Searching
+from hayat_fhir.services.security_contexts import SecurityContexts
 from hayat_fhir.services.transactions import Transactions
 from hayat_fhir.services.type_histories import TypeHistories
 from hayat_fhir.store.claims import Claims
@@ -50,7 +51,8 @@ def records(base: Foundation, models: ModelProcesses) -> Records:
     drafting = Drafting(Validator(*tables), base.indexer, policy, versioned_update=settings.versioned_update)
     conditional = Conditional(resources, Claims(base.database), policy, parameters, settings.fhir_url)
     recipients = Recipients(base.partners)
-    interactions = Interactions(resources, policy, drafting, conditional, auditing, recipients)
+    contexts = SecurityContexts(resources, policy, settings.fhir_url)
+    interactions = Interactions(resources, policy, drafting, conditional, auditing, recipients, contexts)
     conditional_writes = ConditionalWrites(interactions, conditional, drafting)
     cursor_secret = base.keys.secret("page cursors")
     subsets = Subsets(Plans(*tables), loaded.summary)
@@ -74,6 +76,7 @@ def records(base: Foundation, models: ModelProcesses) -> Records:
         settings.own_patient_id_system,
         models,
         recipients,
+        contexts,
         settings.fhir_url,
     )
     return Records(

@@ -19,6 +19,7 @@ from hayat_fhir.security.labels import is_restricted, labels, lowers
 from hayat_fhir.security.permissions import RULES, Reach
 from hayat_fhir.security.personnel import PERSONNEL, PERSONNEL_TYPES
 from hayat_fhir.security.scopes import CONTEXT, allows
+from hayat_fhir.security.security_context import SECURITY_CONTEXT, leaves_context
 from hayat_fhir.security.type_classes import SUPPORTING_TYPES, TypeClass, class_of
 
 __all__ = [
@@ -59,7 +60,8 @@ _LETTER = {
 _OPEN = frozenset({TypeClass.DIRECTORY, TypeClass.MATERIAL})
 """Classes that everybody reads all of, and that others than the site write."""
 
-_WRITES = frozenset({Interaction.CREATE, Interaction.UPDATE, Interaction.DELETE})
+_CHANGES = frozenset({Interaction.UPDATE, Interaction.DELETE})
+_WRITES = _CHANGES | {Interaction.CREATE}
 _VOUCHED = ("identifier", "active", "link", "managingOrganization")
 """What the site vouches for in the entry of a person: they do not change it themselves. Records find their patient
 by identifier, so a patient who could choose one would be sent another's."""
@@ -122,6 +124,8 @@ class Policy:
             found = replace(found, opened=_broken(caller.emergency))
         if type in PERSONNEL_TYPES and caller.role is not Role.STAFF:
             return replace(found, hidden=_PERSONNEL)
+        if type == "Binary" and interaction not in _CHANGES:
+            return replace(found, hidden=_OF_A_CONTEXT)
         return found
 
     def shows(self, caller: Caller, type: str, stored: Old) -> bool:
@@ -173,6 +177,8 @@ class Policy:
             _check_vouched(type, new, old)
         if old is not None and lowers(old.resource, new):
             raise Forbidden("a security label must not be lowered", expression=[f"{type}.meta.security"])
+        if type == "Binary" and new is not None and old is not None and leaves_context(new, old.resource):
+            raise Forbidden("a Binary keeps its security context", expression=["Binary.securityContext"])
         if new is not None and old is not None and caller.role is not Role.PARTNER:
             _check_move(restriction, compartments, old)
         if new is not None and "contained" in new and (compartments or kind in _OPEN):
@@ -223,6 +229,7 @@ def _restriction(caller: Caller, reach: Reach, type: str) -> Restriction:
 
 _ALL = Restriction(everything=True)
 _PERSONNEL = frozenset({PERSONNEL})
+_OF_A_CONTEXT = frozenset({SECURITY_CONTEXT})
 
 
 @lru_cache(maxsize=1024)

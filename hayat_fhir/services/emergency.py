@@ -19,6 +19,7 @@ from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.security.tokens import Emergency
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.store.accounts import Account, Accounts
+from hayat_fhir.store.records import Stored
 from hayat_fhir.store.resources import Resources
 
 _LASTS = 30 * 60
@@ -102,3 +103,16 @@ class Emergencies:
         stored = await self._resources.read("Patient", patient, UNRESTRICTED)
         if stored is None or stored.deleted:
             raise NotFound("no such patient")
+
+
+def check_glass(withheld: Stored | None) -> None:
+    """Tell a doctor that a record is there, and what opens it in an emergency: ``withheld``, for nothing but its label.
+
+    Raises:
+        Forbidden: There is one.
+    """
+    if withheld is not None and not withheld.deleted:
+        raise Forbidden(
+            "this record is restricted; in an emergency Patient/[id]/$break-glass opens it, with a reason",
+            code="suppressed",
+        )

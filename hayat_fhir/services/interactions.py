@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hayat_fhir.errors import Conflict, Forbidden, Gone, InvalidRequest, NotFound, PreconditionFailed
+from hayat_fhir.errors import Conflict, Gone, InvalidRequest, NotFound, PreconditionFailed
 from hayat_fhir.fhir.patch import Operation, patched
 from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role
 from hayat_fhir.security.policy import Interaction, Policy
@@ -15,6 +15,8 @@ from hayat_fhir.services.auditing import Access, Auditing
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.consents import Recipients
 from hayat_fhir.services.drafting import Drafting, new_id
+from hayat_fhir.services.emergency import check_glass
+from hayat_fhir.services.security_contexts import SecurityContexts
 from hayat_fhir.store.records import Change, Resource, Stored
 from hayat_fhir.store.resources import Resources, VersionConflict
 
@@ -55,6 +57,7 @@ class Interactions:
         conditional: Conditional,
         auditing: Auditing,
         recipients: Recipients,
+        contexts: SecurityContexts,
     ) -> None:
         self._resources = resources
         self._policy = policy
@@ -62,6 +65,7 @@ class Interactions:
         self._conditional = conditional
         self._auditing = auditing
         self._recipients = recipients
+        self._contexts = contexts
 
     async def read(self, caller: Caller, type: str, id: str) -> Stored:
         """The current version.
@@ -73,7 +77,7 @@ class Interactions:
                 restricted, and the caller may break the glass.
         """
         async with self._auditing.access(caller, "read", f"{type}/{id}") as access:
-            restriction = self._policy.restriction(caller, Interaction.READ, type)
+            restriction = await self._contexts.restriction(caller, Interaction.READ, type, id)
             found = await self._resources.read(type, id, restriction)
             if found is None and caller.role is Role.DOCTOR:
                 check_glass(await self._resources.read(type, id, replace(restriction, restricted=True)))
@@ -90,7 +94,7 @@ class Interactions:
             Forbidden: As for ``read``; a version is restricted where it or a later one has been labelled so.
         """
         async with self._auditing.access(caller, "vread", f"{type}/{id}/_history/{version}") as access:
-            restriction = self._policy.restriction(caller, Interaction.VREAD, type)
+            restriction = await self._contexts.restriction(caller, Interaction.VREAD, type, id)
             found = await self._resources.vread(type, id, version, restriction)
             if found is None and caller.role is Role.DOCTOR:
                 check_glass(await self._resources.vread(type, id, version, replace(restriction, restricted=True)))
@@ -108,7 +112,7 @@ class Interactions:
             Forbidden: As for ``read``.
         """
         async with self._auditing.access(caller, "history-instance", f"{type}/{id}") as access:
-            restriction = self._policy.restriction(caller, Interaction.HISTORY, type)
+            restriction = await self._contexts.restriction(caller, Interaction.HISTORY, type, id)
             versions = await self._resources.history(type, id, restriction, limit=count + 1, before=before)
             if not versions and before is None:
                 if caller.role is Role.DOCTOR:
@@ -173,6 +177,7 @@ class Interactions:
         async with self._auditing.access(caller, "update", f"{type}/{id}") as access:
             if resource.get("id") != id:
                 raise InvalidRequest("the resource's id must equal the id of the URL", expression=[f"{type}.id"])
+            await self._contexts.check_write(caller, type, id)
             for _ in range(_ATTEMPTS):
                 old = await self._resources.read(type, id, UNRESTRICTED)
                 change = self._drafting.put(caller, type, id, resource, old)
@@ -209,7 +214,7 @@ class Interactions:
         """
         async with self._auditing.access(caller, "patch", f"{type}/{id}") as access:
             self._policy.restriction(caller, Interaction.UPDATE, type)
-            restriction = self._policy.restriction(caller, Interaction.READ, type)
+            restriction = await self._contexts.restriction(caller, Interaction.READ, type, id)
             for _ in range(_ATTEMPTS):
                 old = _present(await self._resources.read(type, id, restriction))
                 self._drafting.check_version(caller, old, if_match)
@@ -234,6 +239,7 @@ class Interactions:
         """
         async with self._auditing.access(caller, "delete", f"{type}/{id}") as access:
             restriction = self._policy.restriction(caller, Interaction.DELETE, type)
+            await self._contexts.check_write(caller, type, id)
             for _ in range(_ATTEMPTS):
                 old = await self._resources.read(type, id, restriction)
                 if old is None or old.deleted:
@@ -251,19 +257,6 @@ class Interactions:
         await self._recipients.check(caller, [change])
         (stored,) = await self._resources.commit([change])
         return stored
-
-
-def check_glass(withheld: Stored | None) -> None:
-    """Tell a doctor that a record is there, and what opens it in an emergency: ``withheld``, for nothing but its label.
-
-    Raises:
-        Forbidden: There is one.
-    """
-    if withheld is not None and not withheld.deleted:
-        raise Forbidden(
-            "this record is restricted; in an emergency Patient/[id]/$break-glass opens it, with a reason",
-            code="suppressed",
-        )
 
 
 def _present(stored: Stored | None) -> Stored:

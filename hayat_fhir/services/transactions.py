@@ -22,6 +22,7 @@ from hayat_fhir.services.consents import Recipients
 from hayat_fhir.services.contribution import linked_patient, provenance
 from hayat_fhir.services.drafting import Drafting, new_id
 from hayat_fhir.services.interactions import Written
+from hayat_fhir.services.security_contexts import SecurityContexts
 from hayat_fhir.services.transaction_plan import Plan, Planning, naming
 from hayat_fhir.store.records import Change, Resource, Stored
 from hayat_fhir.store.resources import Resources, VersionConflict
@@ -56,6 +57,7 @@ class Transactions:
         patient_id_system: str,
         models: Models,
         recipients: Recipients,
+        contexts: SecurityContexts,
         base_url: str,
     ) -> None:
         self._resources = resources
@@ -67,6 +69,7 @@ class Transactions:
         self._models = models
         self._recipients = recipients
         self._base_url = base_url
+        self._contexts = contexts
 
     async def commit(self, caller: Caller, entries: Sequence[Entry]) -> dict[int, Written]:
         """Store all POST, PUT and DELETE entries; the answer is keyed by the entry's index.
@@ -84,6 +87,8 @@ class Transactions:
         ):
             for _ in range(_ATTEMPTS):
                 plan = await self._planning.plan(caller, entries)
+                for old in plan.old.values():
+                    await self._contexts.check_write(caller, old.type, old.id)
                 changes, unchanged = await self._draft(caller, entries, plan, validating)
                 await self._recipients.check(caller, changes.values())
                 try:
