@@ -13,6 +13,7 @@ from hayat_fhir.dimse.requestor import Requestor
 from hayat_fhir.dimse.tls import ClientTls
 from hayat_fhir.dimse.verification import PartnerVerification
 from hayat_fhir.rest.outbound import PartnerClient
+from hayat_fhir.services.document_visibility import SharedDocuments
 from hayat_fhir.services.exchange import Exchange
 from hayat_fhir.services.fetching import Fetching
 from hayat_fhir.services.origins import Origins
@@ -58,6 +59,7 @@ def exchanges(base: Foundation, records: Records, access: Access, imaging: Imagi
             binding=imaging.binding,
             fhir=client,
             imaging=ImageDelivery(database, imaging.instances, imaging.blobs, requestor),
+            documents=SharedDocuments(imaging.document_visibility, imaging.instances),
         ),
         fetching=Fetching(resources, policy, auditing, partners, access.consents, client),
         partnership=Partnership(

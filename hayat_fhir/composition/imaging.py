@@ -12,6 +12,7 @@ from hayat_fhir.composition.records import Records
 from hayat_fhir.imaging_process import ImagingProcesses
 from hayat_fhir.mapping.engine import Mapper
 from hayat_fhir.services.binding import Binding
+from hayat_fhir.services.document_visibility import DocumentVisibility
 from hayat_fhir.services.documents import Documents
 from hayat_fhir.services.imaging_documents import ImagingDocuments
 from hayat_fhir.services.imaging_orders import OrdersOnRecord
@@ -35,6 +36,7 @@ from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.database import ThreadedDatabase
 from hayat_fhir.store.image_metadata import ImageMetadata
 from hayat_fhir.store.images import Images
+from hayat_fhir.store.imaging_documents import ImagingDocumentRows
 from hayat_fhir.store.imaging_renewal import ImagingRowRenewal
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.incoming_instances import IncomingInstances
@@ -62,6 +64,7 @@ class Imaging:
     binding: Binding
     verification: Verification
     imaging_visibility: ImagingVisibility
+    document_visibility: DocumentVisibility
     imaging_query: ImagingQuery
     retrieval: Retrieval
     storing: Storing
@@ -83,6 +86,7 @@ def imaging(
     blobs = Blobs(settings.data_dir / "blobs", settings.disk_reserve_mb << 20)
     documents = Documents(blobs, settings.character_set)
     rows = ImagingStudyRows(database)
+    visibility = DocumentVisibility(ImagingDocumentRows(database), policy)
     quarantined = QuarantineRows(database)
     verification = Verification(
         interactions=records.interactions,
@@ -113,8 +117,9 @@ def imaging(
         ),
         verification=verification,
         imaging_visibility=ImagingVisibility(rows),
-        imaging_query=ImagingQuery(rows, Images(database), policy, auditing),
-        retrieval=Retrieval(instances, blobs, rows, ImageMetadata(database), processes, policy, auditing),
+        document_visibility=visibility,
+        imaging_query=ImagingQuery(rows, Images(database), policy, auditing, visibility),
+        retrieval=Retrieval(instances, blobs, rows, ImageMetadata(database), processes, policy, auditing, visibility),
         storing=Storing(ingest, base.partners, policy, auditing, own_numbers),
         procedures=Procedures(ProcedureSteps(database), records.interactions, scheduled),
         reindexing=Reindexing(
@@ -149,7 +154,15 @@ def _projection(
         RejectionNotes(titles, instances, quarantined, Rejections(database), blobs, interactions, base.auditing),
         documents,
         ImagingDocuments(
-            tables, interactions, conditional, blobs, builder.parties, settings.site_url, zone, settings.character_set
+            tables,
+            interactions,
+            conditional,
+            blobs,
+            builder.parties,
+            ImagingDocumentRows(database),
+            settings.site_url,
+            zone,
+            settings.character_set,
         ),
         interactions,
         conditional,

@@ -8,7 +8,7 @@ site makes itself go along; a partner that takes none of their kind gets the ima
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,11 +47,17 @@ class ImageDelivery:
         self._requestor = requestor
 
     async def send(
-        self, partner: Partner, studies: Sequence[str], objects: Sequence[Composed], still: Ask
+        self,
+        partner: Partner,
+        studies: Sequence[str],
+        objects: Sequence[Composed],
+        still: Ask,
+        withheld: Collection[str] = (),
     ) -> tuple[int, int]:
         """Send what the partner has not got of these studies and objects; how many these are, and how many are proven.
 
-        ``still`` is asked between images; what it raises ends the transfer.
+        ``still`` is asked between images; what it raises ends the transfer. ``withheld`` are the UIDs of what the
+        partner may not have of the studies.
 
         Raises:
             Unavailable: The partner cannot be reached, or has not kept an image: try again.
@@ -59,7 +65,7 @@ class ImageDelivery:
         """
         if partner.ae_title is None or partner.host is None or partner.port is None:
             raise Unprocessable("the partner has no DICOM port")
-        rows = [row for study in studies for row in await self._instances.of_study(study)]
+        rows = [row for study in studies for row in await self._instances.of_study(study) if row.uid not in withheld]
         rows += [_row(one) for one in objects]
         if not rows:
             return 0, 0

@@ -17,6 +17,7 @@ from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.security.policy import Policy
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.consents import Consents
+from hayat_fhir.services.document_visibility import DocumentVisibility
 from hayat_fhir.services.imaging_query import ImagingQuery
 from hayat_fhir.services.imaging_retrieval import ImagingRetrieval
 from hayat_fhir.services.peer_callers import PeerCallers
@@ -28,6 +29,7 @@ from hayat_fhir.store.commitments import CommitmentRequests, Commitments
 from hayat_fhir.store.database import Database
 from hayat_fhir.store.grants import Grants
 from hayat_fhir.store.images import Images
+from hayat_fhir.store.imaging_documents import ImagingDocumentRows
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
 from hayat_fhir.store.partners import Partners
 from hayat_fhir.store.procedure_steps import ProcedureSteps
@@ -59,8 +61,9 @@ class QueryRetrieve:
         known_as = PeerCallers(Consents(Resources(database), Grants(database))).caller
         rows, images, policy = ImagingStudyRows(database), Images(database), Policy()
         owed, asked = Commitments(database), CommitmentRequests(database)
-        query = ImagingQuery(rows, images, policy, auditing)
-        retrieval = ImagingRetrieval(rows, images, blobs, policy, auditing)
+        documents = DocumentVisibility(ImagingDocumentRows(database), policy)
+        query = ImagingQuery(rows, images, policy, auditing, documents)
+        retrieval = ImagingRetrieval(rows, images, blobs, policy, auditing, documents)
         commitment = StorageCommitment(images, rows, blobs, owed, asked, policy, auditing)
         worklist = Worklist(Resources(database), ScheduledStudies(database), parameters, policy, auditing, base_url)
         self._commitment = CommitmentProvider(commitment, known_as, waiting, partners, requestor)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -74,8 +74,10 @@ class Binding:
         self._site_name = site_name
         self._base_url = base_url
 
-    async def bind(self, history: Sequence[Stored]) -> Bound:
+    async def bind(self, history: Sequence[Stored], withheld: Collection[str] = ()) -> Bound:
         """What is to travel with the imaging studies of a history, which holds only what may be sent.
+
+        ``withheld`` are the UIDs of the studies' objects that do not go along.
 
         Raises:
             Unavailable: The database does not answer.
@@ -87,6 +89,7 @@ class Binding:
         for study in history:
             uid = study_uid(study)
             images = await self._instances.of_study(uid) if uid is not None else []
+            images = [one for one in images if one.uid not in withheld]
             if uid is None or not images:
                 continue
             reports = [one for one in history if _is_about(one, study)]

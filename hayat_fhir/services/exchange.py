@@ -7,7 +7,7 @@ byte, to its DICOM port, and tries again until both are delivered. All of it can
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -21,6 +21,7 @@ from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Access, Auditing
 from hayat_fhir.services.binding import Binding, Bound, is_manifest, study_uid
 from hayat_fhir.services.consents import Consents
+from hayat_fhir.services.document_visibility import SharedDocuments
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.history_bundle import HistoryBundle
 from hayat_fhir.store.grants import Grants
@@ -53,10 +54,12 @@ class PartnerImaging(Protocol):
         studies: Sequence[str],
         objects: Sequence[Composed],
         still: Callable[[], Coroutine[Any, Any, None]],
+        withheld: Collection[str],
     ) -> tuple[int, int]:
         """Send all images of these studies (Study Instance UIDs) and these objects; how many, and how many are proven.
 
-        ``still`` is asked between images, and ends the transfer by what it raises. Unavailable means try again.
+        ``still`` is asked between images, and ends the transfer by what it raises; ``withheld`` are the UIDs of what
+        does not go along of the studies. Unavailable means try again.
         """
 
 
@@ -87,6 +90,7 @@ class Exchange:
         binding: Binding,
         fhir: PartnerFhir,
         imaging: PartnerImaging,
+        documents: SharedDocuments,
     ) -> None:
         self._base_url = base_url
         self._resources = resources
@@ -100,6 +104,7 @@ class Exchange:
         self._binding = binding
         self._fhir = fhir
         self._imaging = imaging
+        self._documents = documents
 
     async def share(self, caller: Caller, patient: str, partner: str) -> Job:
         """Put the share of a patient's history with a partner into the outbox; from now on the partner sees it here.
@@ -189,13 +194,14 @@ class Exchange:
                 # what this site has vouched for before was for another occasion, and perhaps for another partner
                 if stored.source is not None or not is_manifest(stored)
             ]
-            bound = await self._binding.bind(history) if partner.ae_title else Bound((), {}, ())
+            withheld = await self._documents.withheld(_studies(history), terms) if partner.ae_title else frozenset()
+            bound = await self._binding.bind(history, withheld) if partner.ae_title else Bound((), {}, ())
             sent = await self._send_history(partner, patient, terms, history, bound) if partner.fhir_url else 0
             still = partial(self._still, patient, partner.id, terms)
             await still()
             images, proven = 0, 0
             if partner.ae_title:
-                images, proven = await self._imaging.send(partner, _studies(history), bound.objects, still)
+                images, proven = await self._imaging.send(partner, _studies(history), bound.objects, still, withheld)
             access.touched(*history)
             return Delivery(sent, images, proven)
 

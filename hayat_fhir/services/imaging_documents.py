@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import tzinfo
 from typing import Any
 from urllib.parse import quote
@@ -19,19 +20,22 @@ from structlog.typing import FilteringBoundLogger
 from hayat_fhir.dicom import key_objects
 from hayat_fhir.dicom.details import read_details
 from hayat_fhir.dicom.encapsulated_document import MEDIA, read_document
-from hayat_fhir.dicom.structured_report import PREFIX, Finding, read_report
-from hayat_fhir.errors import Refusal, Unavailable
+from hayat_fhir.dicom.structured_report import Finding, read_report
+from hayat_fhir.errors import PreconditionFailed, Refusal, Unavailable
 from hayat_fhir.fhir.dates import instant
 from hayat_fhir.mapping.context import Context
 from hayat_fhir.mapping.engine import Mapper
 from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.services.conditional import Conditional
+from hayat_fhir.services.document_visibility import document_type
+from hayat_fhir.services.drafting import new_id
 from hayat_fhir.services.history_bundle import escaped
 from hayat_fhir.services.imaging_parties import ImagingParties
 from hayat_fhir.services.imaging_study import STUDY_SYSTEM
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.report_resources import ReportResources, attachment, identifier_of, replacement
 from hayat_fhir.store.blobs import Blobs
+from hayat_fhir.store.imaging_documents import ImagingDocumentRows
 from hayat_fhir.store.instances import Instance
 from hayat_fhir.store.records import Stored
 
@@ -50,6 +54,7 @@ class ImagingDocuments:
         conditional: Conditional,
         blobs: Blobs,
         parties: ImagingParties,
+        rows: ImagingDocumentRows,
         site_url: str,
         zone: tzinfo | None,
         character_set: str,
@@ -60,6 +65,7 @@ class ImagingDocuments:
         self._interactions = interactions
         self._conditional = conditional
         self._blobs = blobs
+        self._rows = rows
         self._site_url = site_url
         self._context = Context(zone)
         self._character_set = character_set
@@ -85,13 +91,14 @@ class ImagingDocuments:
     async def _one(self, instance: Instance, study: Stored, base: str) -> None:
         caller = _sender(instance)
         if instance.sop_class == key_objects.SOP_CLASS:
-            await self._selection(caller, instance, study)
-        elif instance.sop_class.startswith(PREFIX):
-            await self._structured_report(caller, instance, study, base)
+            made = await self._selection(caller, instance, study)
         elif instance.sop_class in MEDIA:
-            await self._encapsulated(caller, instance, study)
+            made = await self._encapsulated(caller, instance, study)
+        else:
+            made = await self._structured_report(caller, instance, study, base)
+        await self._rows.put(instance.uid, made.reference)
 
-    async def _structured_report(self, caller: Caller, instance: Instance, study: Stored, base: str) -> None:
+    async def _structured_report(self, caller: Caller, instance: Instance, study: Stored, base: str) -> Stored:
         report = await asyncio.to_thread(read_report, self._blobs.path(instance.blob), self._character_set)
         shared = self._reports.shared(report, study)
         budget = [_MOST_FINDINGS]
@@ -108,6 +115,7 @@ class ImagingDocuments:
             recorded = instant(instance.received)
             record = replacement(stored, old, recorded, self._site_url)
             await self._interactions.create(caller, "Provenance", record, f"target={stored.reference}")
+        return stored
 
     async def _observation(
         self, caller: Caller, instance: Instance, finding: Finding, shared: Fragment, budget: list[int]
@@ -120,25 +128,34 @@ class ImagingDocuments:
         made = self._reports.observation(instance, finding, shared, [one for one in members if one is not None])
         return None if made is None else (await self._create(caller, made)).reference
 
-    async def _encapsulated(self, caller: Caller, instance: Instance, study: Stored) -> None:
-        if await self._made_of(caller, "DocumentReference", instance.uid):
-            return
+    async def _encapsulated(self, caller: Caller, instance: Instance, study: Stored) -> Stored:
         document = await asyncio.to_thread(read_document, self._blobs.path(instance.blob), self._character_set)
         media = MEDIA[instance.sop_class]
         content: Fragment = {"contentType": "application/dicom", "url": self._wado(instance)}
-        if document.content is not None:
-            content = attachment(media, document.content)
-            binary = {
-                "resourceType": "Binary",
-                "contentType": media,
-                "securityContext": (study.resource or {})["subject"],
-                "data": content.pop("data"),
-            }
-            stored = (await self._interactions.create(caller, "Binary", binary)).stored
-            content["url"] = stored.reference
-        await self._create(caller, self._reference(instance, study, document.header, content))
+        if document.content is None:
+            return await self._create(caller, self._reference(instance, study, document.header, content))
+        content = attachment(media, document.content)
+        data = content.pop("data")
+        there = await self._made_of(caller, "DocumentReference", instance.uid)
+        content["url"] = next(filter(None, map(_binary, there)), None) or f"Binary/{new_id()}"
+        stored = await self._create(caller, self._reference(instance, study, document.header, content))
+        if (url := _binary(stored)) is not None:
+            await self._put_binary(caller, url.removeprefix("Binary/"), media, data, stored)
+        return stored
 
-    async def _selection(self, caller: Caller, instance: Instance, study: Stored) -> None:
+    async def _put_binary(self, caller: Caller, id: str, media: str, data: str, document: Stored) -> None:
+        """The bytes of a document, for whoever may see the document; once, for what is there is not replaced."""
+        binary = {
+            "resourceType": "Binary",
+            "id": id,
+            "contentType": media,
+            "securityContext": {"reference": document.reference},
+            "data": data,
+        }
+        with suppress(PreconditionFailed):
+            await self._interactions.update(caller, "Binary", id, binary, absent=True)
+
+    async def _selection(self, caller: Caller, instance: Instance, study: Stored) -> Stored:
         path = self._blobs.path(instance.blob)
         selection = await asyncio.to_thread(key_objects.read_key_objects, path)
         header = await asyncio.to_thread(read_details, path, self._character_set)
@@ -147,7 +164,7 @@ class ImagingDocuments:
         resource["context"]["related"] += [
             {"identifier": identifier_of(uid)} for uid in selection.references[:_MOST_FINDINGS]
         ]
-        await self._create(caller, resource)
+        return await self._create(caller, resource)
 
     def _reference(self, instance: Instance, study: Stored, header: Mapping[str, Any], content: Fragment) -> Fragment:
         said = self._document["document"].apply(header, self._context)
@@ -174,7 +191,10 @@ class ImagingDocuments:
         retracted = (written.stored.resource or {}).get("status") == _RETRACTED
         if written.created or not retracted or written.stored.source not in {None, caller.source}:
             return written.stored
-        return await self._replace(caller, written.stored, kept)
+        # labels stay: somebody has set them since it was made
+        there = (written.stored.resource or {}).get("meta", {})
+        labels = {name: there[name] for name in ("security",) if name in there}
+        return await self._replace(caller, written.stored, {**kept, "meta": labels} if labels else kept)
 
     async def retract(self, instances: Sequence[Instance]) -> None:
         """Mark what was made of these instances, which are not shown any more, as entered in error.
@@ -223,4 +243,11 @@ def identifier_criteria(system: str, value: str) -> str:
 
 def is_document(instance: Instance) -> bool:
     """Whether an instance is a report, an encapsulated document or a selection."""
-    return instance.sop_class.startswith(PREFIX) or instance.sop_class in MEDIA
+    return document_type(instance.sop_class) is not None
+
+
+def _binary(document: Stored) -> str | None:
+    """The Binary (``Binary/id``) of a DocumentReference, if it has one here."""
+    attachments = [one.get("attachment", {}) for one in (document.resource or {}).get("content", ())]
+    urls = [str(one.get("url", "")) for one in attachments]
+    return next((url for url in urls if url.startswith("Binary/") and url.count("/") == 1), None)

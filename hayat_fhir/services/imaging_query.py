@@ -1,6 +1,7 @@
 """Queries of patients, studies, series and images: what meets them, and may be seen by whoever asks.
 
-What a caller may see is the restriction that the policy puts on ImagingStudy; it is a part of every query. Each batch
+What a caller may see is the restriction that the policy puts on ImagingStudy; it is a part of every query. A document
+whose resource the caller may not see is no match as an instance; that it is there its ImagingStudy tells. Each batch
 of answers is on record in the audit trail before it leaves.
 PS3.4 C.4.1, https://dicom.nema.org/medical/dicom/current/output/html/part04.html#sect_C.4.1
 """
@@ -18,6 +19,7 @@ from hayat_fhir.errors import Refusal
 from hayat_fhir.security.callers import Caller, Restriction
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.services.document_visibility import Admit, DocumentVisibility
 from hayat_fhir.services.imaging_rows import modality
 from hayat_fhir.store.images import Image, Images
 from hayat_fhir.store.imaging_studies import ImagingStudyRow, ImagingStudyRows, Series, Visible
@@ -30,11 +32,19 @@ _UPPER = (Level.PATIENT, Level.STUDY)
 class ImagingQuery:
     """Answers queries."""
 
-    def __init__(self, rows: ImagingStudyRows, images: Images, policy: Policy, auditing: Auditing) -> None:
+    def __init__(
+        self,
+        rows: ImagingStudyRows,
+        images: Images,
+        policy: Policy,
+        auditing: Auditing,
+        documents: DocumentVisibility,
+    ) -> None:
         self._rows = rows
         self._images = images
         self._policy = policy
         self._auditing = auditing
+        self._documents = documents
 
     async def find(self, caller: Caller, query: Query) -> AsyncIterator[list[Attributes]]:
         """What meets the query, in batches: the attributes of its level and of those above.
@@ -47,7 +57,8 @@ class ImagingQuery:
         answered = False
         try:
             restriction = self._policy.restriction(caller, Interaction.SEARCH, "ImagingStudy")
-            async for studies, matches in self._matches(restriction, query):
+            admit = self._documents.of(caller, Interaction.SEARCH)
+            async for studies, matches in self._matches(restriction, query, admit):
                 await self._record(caller, studies, asked)
                 answered = True
                 yield matches
@@ -64,7 +75,7 @@ class ImagingQuery:
         await self._auditing.record(caller, "query", "0", references, patients, asked)
 
     async def _matches(
-        self, restriction: Restriction, query: Query
+        self, restriction: Restriction, query: Query, admit: Admit
     ) -> AsyncIterator[tuple[list[Visible], list[Attributes]]]:
         wanted = {key.keyword: key.conditions for level in _UPPER for key in query.at(level)}
         wanted.pop(UNIQUE[Level.STUDY], None)
@@ -83,7 +94,7 @@ class ImagingQuery:
                     if chosen:
                         yield [one], [{**_study(one.row), **_of_series(part)} for part in chosen]
                 else:
-                    async for found in self._instances(one.row, query):
+                    async for found in self._instances(one, query, admit):
                         yield [one], found
 
     async def _patients(
@@ -100,7 +111,8 @@ class ImagingQuery:
         if held:
             yield held, [_patient(held)]
 
-    async def _instances(self, row: ImagingStudyRow, query: Query) -> AsyncIterator[list[Attributes]]:
+    async def _instances(self, study: Visible, query: Query, admit: Admit) -> AsyncIterator[list[Attributes]]:
+        row = study.row
         parts = {one.uid: one for one in _series(row, query)}
         if not parts:
             return
@@ -109,7 +121,7 @@ class ImagingQuery:
         async for images in self._images.of_study(row.uid, row.imaging_study, chosen, query.unique(Level.IMAGE)):
             found = [
                 {**_study(row), **_of_series(parts[image.series]), **_image(image)}
-                for image in images
+                for image in await self._documents.shown(images, admit, study.compartments)
                 if image.series in parts and all(key.is_met(image.attributes) for key in keys)
             ]
             if found:

@@ -15,6 +15,7 @@ from hayat_fhir.errors import Forbidden, InvalidRequest, Refusal, TooLarge
 from hayat_fhir.security.callers import Caller
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.services.document_visibility import DocumentVisibility
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.images import Image, Images
 from hayat_fhir.store.imaging_studies import ImagingStudyRows, Visible
@@ -37,13 +38,20 @@ class ImagingRetrieval:
     """Finds the images of retrievals."""
 
     def __init__(
-        self, rows: ImagingStudyRows, images: Images, blobs: Blobs, policy: Policy, auditing: Auditing
+        self,
+        rows: ImagingStudyRows,
+        images: Images,
+        blobs: Blobs,
+        policy: Policy,
+        auditing: Auditing,
+        documents: DocumentVisibility,
     ) -> None:
         self._rows = rows
         self._images = images
         self._blobs = blobs
         self._policy = policy
         self._auditing = auditing
+        self._documents = documents
 
     async def choose(self, caller: Caller, query: Query, receiver: Caller | None = None) -> Chosen:
         """The images that are asked for; that they are about to leave is on record.
@@ -97,14 +105,15 @@ class ImagingRetrieval:
         async for found in self._rows.find(restriction, _wanted(query), query.unique(Level.STUDY)):
             theirs = await self._receivable(found, receiver)
             for one in found:
-                study = await self._of_study(one, query)
+                study = await self._shown(caller, await self._of_study(one, query), one)
                 if not study:
                     continue
+                kept: list[Image] = []
                 if one.row.uid in theirs:
-                    images += study
+                    kept = study if receiver is None else await self._shown(receiver, study, one)
+                    images += kept
                     studies.append(one)
-                else:
-                    withheld += [image.uid for image in study]
+                withheld += sorted({image.uid for image in study} - {image.uid for image in kept})
                 if len(images) + len(withheld) > MOST:
                     raise TooLarge("too many images for one retrieval")
         return Chosen(
@@ -120,6 +129,10 @@ class ImagingRetrieval:
         async for images in self._images.of_study(study.row.uid, study.row.imaging_study, *uids, attributes=False):
             found += images
         return found
+
+    async def _shown(self, caller: Caller, images: list[Image], study: Visible) -> list[Image]:
+        """Those of a study's images that a caller who may see it may have."""
+        return await self._documents.shown(images, self._documents.of(caller, Interaction.READ), study.compartments)
 
     async def _receivable(self, studies: Sequence[Visible], receiver: Caller | None) -> set[str]:
         """The Study Instance UIDs that the receiver may have as well."""

@@ -1,5 +1,6 @@
 """Retrieving images: whoever may see the ImagingStudy that was projected from an image may see it, and nobody else.
 
+Of a document among them, the resource that was made of it as well.
 An image that a caller may not see is answered like one that is not there.
 """
 
@@ -16,6 +17,7 @@ from hayat_fhir.errors import InvalidRequest, NotAcceptable, NotFound
 from hayat_fhir.security.callers import Caller
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
+from hayat_fhir.services.document_visibility import DocumentVisibility
 from hayat_fhir.store.blobs import Blobs
 from hayat_fhir.store.image_metadata import ImageMetadata
 from hayat_fhir.store.imaging_studies import ImagingStudyRows
@@ -59,6 +61,7 @@ class Retrieval:
         reads: Reads,
         policy: Policy,
         auditing: Auditing,
+        documents: DocumentVisibility,
     ) -> None:
         self._instances = instances
         self._blobs = blobs
@@ -67,6 +70,7 @@ class Retrieval:
         self._reads = reads
         self._policy = policy
         self._auditing = auditing
+        self._documents = documents
 
     async def images(
         self, caller: Caller, study: str, series: str | None = None, instance: str | None = None
@@ -84,13 +88,19 @@ class Retrieval:
             rows = await self._instances.located(study, series, instance)
             projected = {row.imaging_study for row in rows if row.imaging_study is not None}
             visible = await self._studies.visible(restriction, sorted(projected))
-            found = [self._retrieved(row) for row in rows if row.imaging_study in visible]
+            found: list[Retrieved] = []
+            for id, compartments in visible.items():
+                of_study = [row for row in rows if row.imaging_study == id]
+                found += map(self._retrieved, await self._shown(caller, of_study, compartments))
             if not found:
                 raise NotFound("no such study, series or instance")
             for id, compartments in visible.items():
                 access.entities.append(f"ImagingStudy/{id}")
                 access.patients.update(compartments)
             return found
+
+    async def _shown(self, caller: Caller, rows: Sequence[Instance], marks: Sequence[str]) -> list[Instance]:
+        return await self._documents.shown(rows, self._documents.of(caller, Interaction.READ), marks)
 
     async def instance(self, caller: Caller, study: str, series: str, instance: str) -> Retrieved:
         """One image.

@@ -10,12 +10,15 @@ from hayat_fhir.store.database import Database
 from hayat_fhir.store.faults import answered
 
 _BATCH = 200
-_SHOWN = ("study", "series", "sop_class", "transfer_syntax", "blob", "offset", "size", "sha256")
+_SHOWN = ("study", "series", "sop_class", "transfer_syntax", "blob", "offset", "size", "sha256", "peer", "document")
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image: where its file is, and its attributes as DICOM JSON. ``offset``: of the data set in the file."""
+    """One image: where its file is, and its attributes as DICOM JSON. ``offset``: of the data set in the file.
+
+    ``peer`` is the partner that sent it, ``document`` the resource that was made of it, where it is a document.
+    """
 
     uid: str
     study: str
@@ -26,6 +29,8 @@ class Image:
     offset: int
     size: int
     sha256: str
+    peer: str = ""
+    document: str | None = None
     attributes: dict[str, Any] = field(default_factory=dict)
 
 

@@ -47,6 +47,8 @@ class Instance:
     """The id of the ImagingStudy that was projected from it: whoever may see that may see the image."""
     admitted: str | None = None
     """The entry of the quarantine whose acceptance let it in, where there was one."""
+    document: str | None = None
+    """The resource (``Type/id``) that was made of it, where it is a document: whoever may not see that gets neither."""
 
 
 _FIELDS = tuple(one.name for one in fields(Instance))
