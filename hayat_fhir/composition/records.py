@@ -17,6 +17,7 @@ from hayat_fhir.services.consents import Recipients
 from hayat_fhir.services.drafting import Drafting
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.interactions import Interactions
+from hayat_fhir.services.patient_deletion import PatientDeletion
 from hayat_fhir.services.searching import Searching
 from hayat_fhir.services.security_contexts import SecurityContexts
 from hayat_fhir.services.transactions import Transactions
@@ -52,7 +53,8 @@ def records(base: Foundation, models: ModelProcesses) -> Records:
     conditional = Conditional(resources, Claims(base.database), policy, parameters, settings.fhir_url)
     recipients = Recipients(base.partners)
     contexts = SecurityContexts(resources, policy, settings.fhir_url)
-    interactions = Interactions(resources, policy, drafting, conditional, auditing, recipients, contexts)
+    deletion = PatientDeletion(resources, tuple(loaded.compartments))
+    interactions = Interactions(resources, policy, drafting, conditional, auditing, recipients, contexts, deletion)
     conditional_writes = ConditionalWrites(interactions, conditional, drafting)
     cursor_secret = base.keys.secret("page cursors")
     subsets = Subsets(Plans(*tables), loaded.summary)
@@ -77,6 +79,7 @@ def records(base: Foundation, models: ModelProcesses) -> Records:
         models,
         recipients,
         contexts,
+        deletion,
         settings.fhir_url,
     )
     return Records(

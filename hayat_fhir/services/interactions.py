@@ -16,6 +16,7 @@ from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.consents import Recipients
 from hayat_fhir.services.drafting import Drafting, new_id
 from hayat_fhir.services.emergency import check_glass
+from hayat_fhir.services.patient_deletion import PatientDeletion
 from hayat_fhir.services.security_contexts import SecurityContexts
 from hayat_fhir.store.records import Change, Resource, Stored
 from hayat_fhir.store.resources import Resources, VersionConflict
@@ -58,6 +59,7 @@ class Interactions:
         auditing: Auditing,
         recipients: Recipients,
         contexts: SecurityContexts,
+        patients: PatientDeletion,
     ) -> None:
         self._resources = resources
         self._policy = policy
@@ -66,6 +68,7 @@ class Interactions:
         self._auditing = auditing
         self._recipients = recipients
         self._contexts = contexts
+        self._patients = patients
 
     async def read(self, caller: Caller, type: str, id: str) -> Stored:
         """The current version.
@@ -235,6 +238,7 @@ class Interactions:
 
         Raises:
             PreconditionFailed: ``if_match`` is not the current version.
+            Conflict: A partner may not, for others have written records of this patient.
             Forbidden: The caller may not delete this.
         """
         async with self._auditing.access(caller, "delete", f"{type}/{id}") as access:
@@ -245,6 +249,7 @@ class Interactions:
                 if old is None or old.deleted:
                     return old
                 _check_match(old, if_match)
+                await self._patients.check(caller, old)
                 try:
                     (stored,) = await self._resources.commit([self._drafting.delete(caller, old)])
                 except VersionConflict:

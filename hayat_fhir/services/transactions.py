@@ -22,6 +22,7 @@ from hayat_fhir.services.consents import Recipients
 from hayat_fhir.services.contribution import linked_patient, provenance
 from hayat_fhir.services.drafting import Drafting, new_id
 from hayat_fhir.services.interactions import Written
+from hayat_fhir.services.patient_deletion import PatientDeletion
 from hayat_fhir.services.security_contexts import SecurityContexts
 from hayat_fhir.services.transaction_plan import Plan, Planning, naming
 from hayat_fhir.store.records import Change, Resource, Stored
@@ -58,6 +59,7 @@ class Transactions:
         models: Models,
         recipients: Recipients,
         contexts: SecurityContexts,
+        patients: PatientDeletion,
         base_url: str,
     ) -> None:
         self._resources = resources
@@ -70,6 +72,7 @@ class Transactions:
         self._recipients = recipients
         self._base_url = base_url
         self._contexts = contexts
+        self._patients = patients
 
     async def commit(self, caller: Caller, entries: Sequence[Entry]) -> dict[int, Written]:
         """Store all POST, PUT and DELETE entries; the answer is keyed by the entry's index.
@@ -87,8 +90,7 @@ class Transactions:
         ):
             for _ in range(_ATTEMPTS):
                 plan = await self._planning.plan(caller, entries)
-                for old in plan.old.values():
-                    await self._contexts.check_write(caller, old.type, old.id)
+                await self._check_old(caller, entries, plan)
                 changes, unchanged = await self._draft(caller, entries, plan, validating)
                 await self._recipients.check(caller, changes.values())
                 try:
@@ -98,6 +100,17 @@ class Transactions:
                 access.touched(*stored, *unchanged.values())
                 return _written(dict(zip(changes, stored, strict=True)), unchanged, plan)
             raise Conflict("others kept changing the same resources")
+
+    async def _check_old(self, caller: Caller, entries: Sequence[Entry], plan: Plan) -> None:
+        """Return if nothing elsewhere keeps the caller from writing over what is there."""
+        for entry in entries:
+            old = plan.old.get(f"{entry.type}/{plan.ids.get(entry.index)}")
+            if old is None or old.deleted:
+                continue
+            with naming(entry):
+                await self._contexts.check_write(caller, old.type, old.id)
+                if entry.method == "DELETE" and old.source == caller.source:
+                    await self._patients.check(caller, old)
 
     @asynccontextmanager
     async def _validating(self, entries: Sequence[Entry]) -> AsyncIterator[asyncio.Task[frozenset[int]] | None]:

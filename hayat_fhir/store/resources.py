@@ -225,11 +225,19 @@ class Resources:
         Raises:
             Unavailable: MongoDB does not answer.
         """
+        return await self._any(types, {"restricted": True, "deleted": False, "compartments": compartment})
+
+    async def contributed_by_others(self, compartment: str, types: Sequence[str], source: str | None) -> bool:
+        """Whether any resource of these types in this compartment is of another source than this.
+
+        Raises:
+            Unavailable: MongoDB does not answer.
+        """
+        return await self._any(types, {"source": {"$ne": source}, "deleted": False, "compartments": compartment})
+
+    async def _any(self, types: Sequence[str], criteria: Filter) -> bool:
         first, *rest = types
-        found: list[dict[str, Any]] = [
-            {"$match": {"restricted": True, "deleted": False, "compartments": compartment}},
-            {"$limit": 1},
-        ]
+        found: list[dict[str, Any]] = [{"$match": criteria}, {"$limit": 1}]
         shown = {"$project": {"_id": True}}
         unions = [
             {"$unionWith": {"coll": self._database.collection(type).name, "pipeline": [*found, shown]}} for type in rest

@@ -170,3 +170,23 @@ async def test_a_partner_sees_what_it_contributed(partner: httpx.AsyncClient, st
     assert (await partner.get(location)).status_code == 200
     assert (await partner.get(f"/Patient/{hidden['id']}")).status_code == 404
     assert hidden["id"] not in ids((await partner.get("/Patient?_count=1000")).json())
+
+
+async def test_a_partner_does_not_delete_the_patient_of_others(
+    partner: httpx.AsyncClient, doctor: httpx.AsyncClient
+) -> None:
+    """A patient it has contributed, of whom this site has records by now: 409, alone and in a transaction."""
+    made = await post(partner, patient())
+    path = f"/Patient/{made['id']}"
+    own = await post(partner, observation(made["id"]))
+    foreign = await post(doctor, observation(made["id"]))
+    assert (await partner.delete(path)).status_code == 409
+    bundle = transaction(entry("DELETE", path[1:]))
+    assert (await partner.post("", json=bundle)).status_code == 409
+    criteria = f"/Patient?identifier={made['identifier'][0]['value']}"
+    assert (await partner.delete(criteria)).status_code == 409
+    assert (await doctor.get(path)).status_code == 200
+    assert (await doctor.delete(f"/Observation/{foreign['id']}")).status_code == 204
+    assert (await partner.delete(path)).status_code == 204
+    assert (await partner.get(f"/Observation/{own['id']}")).status_code == 200
+    assert (await partner.delete("/Patient/nobody")).status_code == 204
