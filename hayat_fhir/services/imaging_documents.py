@@ -188,8 +188,7 @@ class ImagingDocuments:
         identifier = kept["identifier"][0]
         criteria = identifier_criteria(identifier["system"], identifier["value"])
         written = await self._interactions.create(caller, kept["resourceType"], kept, criteria)
-        retracted = (written.stored.resource or {}).get("status") == _RETRACTED
-        if written.created or not retracted or written.stored.source not in {None, caller.source}:
+        if written.created or not _is_revivable(written.stored, caller):
             return written.stored
         # labels stay: somebody has set them since it was made
         there = (written.stored.resource or {}).get("meta", {})
@@ -234,6 +233,11 @@ class ImagingDocuments:
 def _sender(instance: Instance) -> Caller:
     """The site, on behalf of the partner that sent an instance; what a doctor has stored here is the site's own."""
     return Caller(Role.SITE, "imaging", source=instance.peer or None)
+
+
+def _is_revivable(made: Stored, caller: Caller) -> bool:
+    """Whether what was made of an instance has been retracted, and is the instance's again now that it is back."""
+    return (made.resource or {}).get("status") == _RETRACTED and made.source in {None, caller.source}
 
 
 def identifier_criteria(system: str, value: str) -> str:

@@ -246,6 +246,39 @@ async def test_an_encapsulated_pdf(site: Site, peer: Partner, ingest: Ingest) ->
     assert await site.database.collection("Binary").count_documents({}) == 1
 
 
+async def test_a_pdf_that_is_deleted_and_restored(site: Site, peer: Partner, ingest: Ingest) -> None:
+    """Let in again it is current again, with the Binary that it had; other content under its UID has its own."""
+    study, uid = new_study(), generate_uid()
+    about = {"Modality": "DOC", "SOPInstanceUID": uid, "SeriesInstanceUID": f"{study}.1"}
+    pdf = "1.2.840.10008.5.1.4.1.1.104.1"
+    await push(ingest, peer, study)
+    await send(ingest, peer, document(study, pdf, **about, EncapsulatedDocument=b"%PDF-1.4 one"))
+    await site.projection.project(study)
+    (before,) = await found(site, "DocumentReference")
+
+    await site.quarantine.withhold(STAFF, study, instance=uid)
+    for _ in range(2):
+        await site.projection.project(study)
+    assert [one["status"] for one in await found(site, "DocumentReference")] == ["entered-in-error"]
+    (entry,) = await site.quarantine.list(STAFF, "withheld", study)
+    await site.quarantine.resolve(STAFF, Resolution(Decision.ACCEPT, "by mistake", entry.id))
+    await site.projection.project(study)
+    (restored,) = await found(site, "DocumentReference")
+    assert (restored["id"], restored["status"], restored["content"]) == (before["id"], "current", before["content"])
+    assert len(await found(site, "Binary")) == 1
+
+    await site.quarantine.withhold(STAFF, study, instance=uid)
+    await site.projection.project(study)
+    await send(ingest, peer, document(study, pdf, **about, EncapsulatedDocument=b"%PDF-1.4 two"))
+    await site.projection.project(study)
+    (other,) = await found(site, "DocumentReference")
+    assert (other["id"], other["status"]) == (before["id"], "current")
+    binary = other["content"][0]["attachment"]["url"].removeprefix("Binary/")
+    shown = (await site.interactions.read(DOCTOR, "Binary", binary)).resource
+    assert shown is not None
+    assert b64decode(shown["data"]) == b"%PDF-1.4 two"
+
+
 async def test_a_selection(site: Site, peer: Partner, ingest: Ingest) -> None:
     """Key objects of interest: a DocumentReference that names them and where the selection is retrieved."""
     study = new_study()
