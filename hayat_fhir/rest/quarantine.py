@@ -83,10 +83,11 @@ def task(entry: Entry) -> dict[str, Any]:
         "code": {"text": "resolve-conflict"},
         "focus": {"identifier": {"system": "urn:dicom:uid", "value": f"urn:oid:{instance.uid}"}},
         "authoredOn": instant(instance.received),
-        "requester": {"reference": f"Organization/{instance.peer}"},
         "reasonCode": {"text": entry.reason},
         "input": inputs,
     }
+    if instance.peer:
+        shown["requester"] = {"reference": f"Organization/{instance.peer}"}
     if instance.patient_id:
         shown["for"] = {"identifier": {"system": instance.system, "value": instance.patient_id}}
     if entry.decisions:

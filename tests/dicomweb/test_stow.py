@@ -155,6 +155,20 @@ def test_blanks_after_a_boundary(archive: Archive) -> None:
             assert answer.status_code == status, answer.text
 
 
+def test_what_a_doctor_sent_in_conflict(archive: Archive) -> None:
+    """The staff's Task has no requester: no partner has sent it."""
+    first = fresh()
+    other = fresh(StudyInstanceUID=first.StudyInstanceUID)
+    with archive.http() as http:
+        answer = http.post("/studies", content=body(file(first), file(other)), headers={"Content-Type": RELATED})
+        assert answer.status_code == 202
+    with archive.http("staff") as http:
+        found = http.get(f"{archive.site.url}/fhir/$quarantine", params={"study": str(first.StudyInstanceUID)}).json()
+    (task,) = [entry["resource"] for entry in found["entry"]]
+    assert task["status"] == "requested"
+    assert "requester" not in task
+
+
 @pytest.mark.parametrize(
     ("content", "kind", "status"),
     [

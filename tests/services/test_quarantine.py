@@ -237,6 +237,7 @@ async def test_as_tasks_over_http(site: Site, peer: Partner, ingest: Ingest) -> 
         assert len({task["id"] for task in found}) == 3
         assert {task["status"] for task in found} == {"requested"}
         assert {task["reasonCode"]["text"] for task in found} == {OTHER_PATIENT}
+        assert found[0]["requester"] == {"reference": f"Organization/{peer.id}"}
         assert found[0]["for"]["identifier"] == {"system": peer.patient_id_system, "value": "OTHER"}
         one = f"/fhir/$quarantine?decision=reject&reason=wrong&id={found[0]['id']}"
         resolved = (await client.post(one)).json()["entry"][0]["resource"]
