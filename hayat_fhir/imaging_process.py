@@ -159,8 +159,8 @@ def _tasks(character_set: str) -> dict[str, Callable[..., list[bytes]]]:
 
     def bulk(path: str, place: str) -> list[bytes]:
         one = opened(path)
-        if place == metadata.PIXEL_DATA:
-            return object_file.stored_frames(one, list(range(1, one.frames + 1)))
+        if metadata.is_pixels(one, place):
+            return rendering.pixel_value(one)
         return [metadata.bulk_value(one, place)]
 
     def stored(path: str, numbers: list[int]) -> list[bytes]:

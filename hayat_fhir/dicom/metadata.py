@@ -19,7 +19,7 @@ _BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _INLINE = 1024
 """Bytes of the largest binary value that stands in the JSON itself."""
 _DEEPEST = 16
-PIXEL_DATA = "7FE00010"
+_PIXEL_DATA = "7FE00010"
 
 
 def metadata(one: ObjectFile) -> dict[str, Any]:
@@ -30,8 +30,14 @@ def metadata(one: ObjectFile) -> dict[str, Any]:
     found["00080005"] = {"vr": "CS", "Value": ["ISO_IR 192"]}
     found["00083002"] = {"vr": "UI", "Value": [one.transfer_syntax]}
     if one.pixels is not None:
-        found[PIXEL_DATA] = {"vr": "OW", "BulkDataURI": f"bulkdata/{PIXEL_DATA}"}
+        tag = f"{one.pixel_tag:08X}"
+        found[tag] = {"vr": one.pixel_vr, "BulkDataURI": f"bulkdata/{tag}"}
     return dict(sorted(found.items()))
+
+
+def is_pixels(one: ObjectFile, path: str) -> bool:
+    """Whether this is the place of the pixels; that of Pixel Data is, whatever element it is that the object has."""
+    return one.pixels is not None and path in {_PIXEL_DATA, f"{one.pixel_tag:08X}"}
 
 
 def bulk_value(one: ObjectFile, path: str) -> bytes:

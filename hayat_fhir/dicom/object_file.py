@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -18,7 +19,9 @@ from pydicom.uid import UID
 from hayat_fhir.dicom.character_sets import LATIN_1, declare
 from hayat_fhir.errors import InvalidRequest, NotAcceptable, NotFound
 
-_PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
+_PIXELS = {0x7FE00008: "OF", 0x7FE00009: "OD", 0x7FE00010: "OW"}
+"""Float, Double Float and Pixel Data, and their VR where none is written (PS3.5 A.1)."""
+_WRITTEN = frozenset({"OB", "OD", "OF", "OW", "UN"})
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 EXPLICIT_HEAD, IMPLICIT_HEAD = 12, 8
 """Bytes before the value of the pixel data element."""
@@ -28,11 +31,16 @@ _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 
 @dataclass(frozen=True, slots=True)
 class ObjectFile:
-    """A header, and the place of the pixel data element in its file; None where it has none."""
+    """A header, and the place of the pixel data element in its file; None where it has none.
+
+    ``pixel_tag`` and ``pixel_vr``: which of the elements for pixels it is, and its VR.
+    """
 
     path: str
     header: FileDataset
     pixels: int | None
+    pixel_tag: int = 0x7FE00010
+    pixel_vr: str = "OW"
 
     @property
     def transfer_syntax(self) -> str:
@@ -65,13 +73,13 @@ def opened(path: str, character_set: str = LATIN_1) -> ObjectFile:
             declare(header, character_set)
             header.decode()
             place = file.tell()
-            at_pixels = _tag_at(file, place, str(header.file_meta.TransferSyntaxUID)) in _PIXELS
+            pixels = _pixel_element(file, place, str(header.file_meta.TransferSyntaxUID))
         except Exception as error:  # pydicom raises whatever a stranger's bytes make it
             raise InvalidRequest("the object cannot be read", code="structure") from error
-    return ObjectFile(path, header, place if at_pixels else None)
+    return ObjectFile(path, header, None) if pixels is None else ObjectFile(path, header, place, *pixels)
 
 
-def stored_frames(one: ObjectFile, numbers: list[int]) -> list[bytes]:
+def stored_frames(one: ObjectFile, numbers: Sequence[int]) -> list[bytes]:
     """These frames, counted from 1, as they are stored: read from their places, without the rest of the file.
 
     Raises:
@@ -151,17 +159,24 @@ def _fragments(file: BinaryIO, start: int, end: int | None) -> bytes:
     return b"".join(found)
 
 
-def _check(one: ObjectFile, numbers: list[int]) -> None:
+def _check(one: ObjectFile, numbers: Sequence[int]) -> None:
     if not one.frames:
         raise NotFound("the object has no pixels")
     if any(number > one.frames for number in numbers):
         raise NotFound("there is no such frame")
 
 
-def _tag_at(file: BinaryIO, place: int, syntax: str) -> int | None:
+def _pixel_element(file: BinaryIO, place: int, syntax: str) -> tuple[int, str] | None:
+    """Tag and VR of the element that stands here, if it holds pixels."""
     if syntax == _DEFLATED:
-        return _PIXELS[-1]
+        file.seek(0)
+        inflated = dcmread(file, specific_tags=list(_PIXELS))
+        return next(((tag, str(inflated.get_item(tag).VR)) for tag in _PIXELS if tag in inflated), None)
     order: Any = "big" if syntax == _BIG_ENDIAN else "little"
     file.seek(place)
-    head = file.read(4)
-    return int.from_bytes(head[:2], order) << 16 | int.from_bytes(head[2:], order) if len(head) == 4 else None
+    head = file.read(6)
+    tag = int.from_bytes(head[:2], order) << 16 | int.from_bytes(head[2:4], order)
+    if tag not in _PIXELS:
+        return None
+    written = head[4:].decode("latin-1")
+    return tag, written if syntax != IMPLICIT and written in _WRITTEN else _PIXELS[tag]

@@ -6,6 +6,7 @@ PS3.3 C.11 (modality, VOI and presentation transformations), PS3.18 8.3.5.1 (par
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -20,6 +21,7 @@ from pydicom.pixels.utils import as_pixel_options, pixel_array
 from pydicom.uid import UID
 
 from hayat_fhir.dicom.object_file import ObjectFile, stored_frames
+from hayat_fhir.dicom.transcoding import native
 from hayat_fhir.errors import NotAcceptable, NotFound
 
 _MOST_PIXELS = 64_000_000
@@ -42,7 +44,26 @@ class Rendering:
     annotation: tuple[str, ...] = ()
 
 
-def decoded_frames(one: ObjectFile, numbers: list[int]) -> list[bytes]:
+def pixel_value(one: ObjectFile) -> list[bytes]:
+    """The pieces of all pixels as they stand in Explicit VR Little Endian (PS3.18 8.7.3).
+
+    Raises:
+        NotFound: There are fewer frames than the header says.
+        NotAcceptable: They cannot be decoded.
+    """
+    if one.compressed:
+        return decoded_frames(one, range(1, one.frames + 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return [native(one.path)[one.pixel_tag].value or b""]
+        except MemoryError:
+            raise
+        except Exception as error:  # pydicom raises whatever a stranger's bytes make it
+            raise NotAcceptable("the pixels cannot be read") from error
+
+
+def decoded_frames(one: ObjectFile, numbers: Sequence[int]) -> list[bytes]:
     """These frames, counted from 1, as native little endian bytes; colours as RGB where they were compressed.
 
     Raises:

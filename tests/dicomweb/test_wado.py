@@ -99,6 +99,8 @@ def test_a_study_of_all_kinds_is_transcoded(archive: Archive) -> None:
             )
             assert kind == f"application/octet-stream; transfer-syntax={EXPLICIT}"
             assert np.array_equal(np.frombuffer(content, "<i2").reshape(64, 64), images[1].pixel_array)
+        whole = http.get(f"{big}/bulkdata/7FE00010", headers={"Accept": "application/octet-stream"})
+        assert whole.content == content
 
 
 def test_metadata(archive: Archive) -> None:
@@ -121,6 +123,16 @@ def test_metadata(archive: Archive) -> None:
         assert answer.headers["content-type"] == "application/json"
         xml = {"Accept": "multipart/related; type=application/dicom+xml"}
         assert http.get(archive.path("CT0") + "/metadata", headers=xml).status_code == 406
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_all_pixels(archive: Archive, name: str) -> None:
+    """Bulk data are native: ten frames one after the other, whatever they are stored in."""
+    with archive.http() as http:
+        accept = {"Accept": "application/octet-stream"}
+        answer = http.get(archive.path(name) + "/bulkdata/7FE00010", headers=accept)
+    assert answer.status_code == 200
+    assert answer.content == archive.images["native"].PixelData
 
 
 @pytest.mark.parametrize("name", FRAMES)
