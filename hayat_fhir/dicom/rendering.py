@@ -34,13 +34,16 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class Rendering:
     """How a frame is to be shown. ``window``: center, width and function; ``viewport``: the largest width and height.
 
-    ``annotation``: ``patient`` and ``technique``, which are written into the picture.
+    ``region``: left, top, width and height of what is shown of the frame, in its pixels; a width or height below
+    zero turns it around, none reaches to the edge. ``annotation``: ``patient`` and ``technique``, which are written
+    into the picture.
     """
 
     format: str = "JPEG"
     quality: int = 90
     window: tuple[float, float, str] | None = None
     viewport: tuple[int, int] | None = None
+    region: tuple[float, float, float | None, float | None] | None = None
     annotation: tuple[str, ...] = ()
 
 
@@ -106,7 +109,7 @@ def rendered(one: ObjectFile, number: int, how: Rendering) -> bytes:
     """A frame, counted from 1, as a picture.
 
     Raises:
-        NotFound: There is no such frame.
+        NotFound: There is no such frame, or no such region in it.
         NotAcceptable: It cannot be shown.
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -116,6 +119,8 @@ def rendered(one: ObjectFile, number: int, how: Rendering) -> bytes:
         except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError) as error:
             raise NotAcceptable("the pixels cannot be shown") from error
     picture = Image.fromarray(shown)
+    if how.region is not None:
+        picture = _cut(picture, *how.region)
     if how.viewport is not None:
         picture = _fitted(picture, how.viewport)
     if how.annotation:
@@ -188,7 +193,13 @@ def _own_window(header: Dataset) -> tuple[float, float, str] | None:
     if center is None or width is None or "VOILUTSequence" in header:
         return None
     first = [float(value[0] if isinstance(value, MultiValue) else value) for value in (center, width)]
-    return (first[0], first[1], str(header.get("VOILUTFunction") or "LINEAR")) if first[1] >= 1 else None
+    function = str(header.get("VOILUTFunction") or "LINEAR")
+    return (first[0], first[1], function) if _is_wide_enough(first[1], function) else None
+
+
+def _is_wide_enough(width: float, function: str) -> bool:
+    """Whether a window may be so narrow (PS3.3 C.11.2.1.2.1, C.11.2.1.3)."""
+    return width > 0 if function in {"LINEAR_EXACT", "SIGMOID"} else width >= 1
 
 
 def _windowed(values: Array, center: float, width: float, function: str) -> Array:
@@ -210,6 +221,21 @@ def _scaled(values: Array) -> Array:
     if values.dtype == np.uint8:
         return values
     return _between(values.astype(np.float64), 0.0, float(np.iinfo(values.dtype).max))
+
+
+def _cut(picture: Image.Image, left: float, top: float, width: float | None, height: float | None) -> Image.Image:
+    """What of the region lies within the picture, to whole pixels (PS3.18 8.3.5.1.3)."""
+    right = picture.width if width is None else abs(left) + abs(width)
+    bottom = picture.height if height is None else abs(top) + abs(height)
+    box = (round(abs(left)), round(abs(top)), min(round(right), picture.width), min(round(bottom), picture.height))
+    if box[0] >= box[2] or box[1] >= box[3]:
+        raise NotFound("there is no such region in the frame")
+    picture = picture.crop(box)
+    if width is not None and width < 0:
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if height is not None and height < 0:
+        picture = picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    return picture
 
 
 def _fitted(picture: Image.Image, viewport: tuple[int, int]) -> Image.Image:

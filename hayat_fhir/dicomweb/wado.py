@@ -212,18 +212,9 @@ def rendering(asked: Any, viewport: tuple[int, int] | None) -> dict[str, Any]:  
     """
     found: dict[str, Any] = {"viewport": viewport}
     if "window" in asked:
-        center, width, function = (*asked["window"].split(","), "LINEAR", "", "")[:3]
-        function = function.upper().replace("-", "_")
-        if not (_DECIMAL.fullmatch(center) and _DECIMAL.fullmatch(width)) or function not in _FUNCTIONS:
-            raise InvalidRequest("a window is center,width,function", code="value", expression=["window"])
-        if float(width) < 1:
-            raise InvalidRequest("a window is at least 1 wide", code="value", expression=["window"])
-        found["window"] = [float(center), float(width), function]
+        found["window"] = _window(asked["window"])
     if "viewport" in asked:
-        sides = asked["viewport"].split(",")
-        if len(sides) != 2 or not all(_NUMBER.fullmatch(side) and int(side) <= _LARGEST_VIEWPORT for side in sides):
-            raise InvalidRequest("a viewport is width,height", code="value", expression=["viewport"])
-        found["viewport"] = [int(side) for side in sides]
+        found["viewport"], found["region"] = _viewport(asked["viewport"])
     if "quality" in asked:
         if _NUMBER.fullmatch(asked["quality"]) is None or int(asked["quality"]) > 100:
             raise InvalidRequest("a quality is 1 to 100", code="value", expression=["quality"])
@@ -240,6 +231,28 @@ def _outward(images: Sequence[Retrieved]) -> list[Retrieved]:
     """From the middle to both ends."""
     middle = len(images) // 2
     return [images[at] for at in sorted(range(len(images)), key=lambda at: abs(at - middle))]
+
+
+def _window(text: str) -> list[float | str]:
+    """PS3.18 8.3.5.1.4; how narrow it may be is its function's (PS3.3 C.11.2.1.2.1, C.11.2.1.3)."""
+    center, width, function = (*text.split(","), "LINEAR", "", "")[:3]
+    function = function.upper().replace("-", "_")
+    if not (_DECIMAL.fullmatch(center) and _DECIMAL.fullmatch(width)) or function not in _FUNCTIONS:
+        raise InvalidRequest("a window is center,width,function", code="value", expression=["window"])
+    if float(width) <= 0 or (function == "LINEAR" and float(width) < 1):
+        line = "a linear window is at least 1 wide, any other more than 0"
+        raise InvalidRequest(line, code="value", expression=["window"])
+    return [float(center), float(width), function]
+
+
+def _viewport(text: str) -> tuple[list[int], list[float | None] | None]:
+    """Width and height, and the region of the source that is to be seen there (PS3.18 8.3.5.1.3)."""
+    sides, region = text.split(",")[:2], text.split(",")[2:]
+    whole = len(sides) == 2 and all(_NUMBER.fullmatch(side) and int(side) <= _LARGEST_VIEWPORT for side in sides)
+    if not whole or len(region) > 4 or not all(side == "" or _DECIMAL.fullmatch(side) for side in region):
+        raise InvalidRequest("a viewport is width,height,x,y,width,height", code="value", expression=["viewport"])
+    left, top, width, height = (*(float(side) if side else None for side in region), *[None] * 4)[:4]
+    return [int(side) for side in sides], [left or 0.0, top or 0.0, width, height] if region else None
 
 
 def _accepted(request: Request) -> str:

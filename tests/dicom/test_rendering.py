@@ -20,6 +20,7 @@ from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from hayat_fhir.dicom.object_file import ObjectFile, opened
 from hayat_fhir.dicom.rendering import Rendering, decoded_frames, encoded_frames, rendered
+from hayat_fhir.errors import NotFound
 
 COLOURS = np.random.default_rng(1).integers(0, 256, (6, 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
 """Squares of any colour."""
@@ -152,3 +153,48 @@ def test_frames_that_begin_within_a_byte(tmp_path: Path) -> None:
     bits = [1, 0, 1, 0, 1, 0, 1, 0, 1, *(0, 1, 0, 1, 0, 1, 0, 1, 1)]
     image.PixelData = np.packbits(bits, bitorder="little").tobytes() + b"\0"
     assert decoded_frames(kept(image, tmp_path), [1, 2]) == [b"\x55\x01", b"\xaa\x01"]
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        ((10.0, 20.0, 30.0, 40.0), np.s_[20:60, 10:40]),
+        ((10.0, 20.0, None, None), np.s_[20:, 10:]),
+        ((100.0, 0.0, 500.0, 5.0), np.s_[:5, 100:]),
+        ((0.0, 0.0, -128.0, 128.0), np.s_[:, ::-1]),
+        ((10.4, 9.6, 30.0, -40.0), np.s_[49:9:-1, 10:40]),
+    ],
+)
+def test_regions(region: tuple[float, float, float | None, float | None], expected: Any) -> None:
+    """A part of the frame in its own values, turned around where asked."""
+    one = opened(str(get_testdata_file("CT_small.dcm")))
+    assert np.array_equal(shown(one, region=region), shown(one)[expected])
+
+
+def test_a_region_is_made_as_large_as_the_viewport() -> None:
+    """It is cut out first; one that is not there is said to be missing."""
+    one = opened(str(get_testdata_file("CT_small.dcm")))
+    assert shown(one, region=(0.0, 0.0, 8.0, 4.0), viewport=(64, 64)).shape == (32, 64)
+    with pytest.raises(NotFound):
+        shown(one, region=(128.0, 0.0, 8.0, 8.0))
+
+
+@pytest.mark.parametrize(
+    ("function", "narrow"), [("LINEAR_EXACT", True), ("SIGMOID", True), ("LINEAR", False), (None, False)]
+)
+def test_narrow_windows_of_an_object(tmp_path: Path, function: str | None, *, narrow: bool) -> None:
+    """Half a unit wide is a window where its function has a meaning there; else all values are shown."""
+    image = dcmread(str(get_testdata_file("CT_small.dcm")))
+    for gone in ("PixelData", "BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept"):
+        del image[gone]
+    values = np.linspace(0, 2, 128 * 128, dtype="<f4").reshape(128, 128)
+    image.BitsAllocated, image.FloatPixelData = 32, values.tobytes()
+    image.WindowCenter, image.WindowWidth = 1, 0.5
+    if function is not None:
+        image.VOILUTFunction = function
+    picture = shown(kept(image, tmp_path))
+    expected = {
+        "LINEAR_EXACT": ((values - 0.75) / 0.5).clip(0, 1) * 255,
+        "SIGMOID": 255 / (1 + np.exp(-4 * (values - 1) / 0.5)),
+    }
+    assert np.abs(picture - (expected[str(function)] if narrow else values / 2 * 255)).max() <= 1

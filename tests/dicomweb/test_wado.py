@@ -202,7 +202,12 @@ def test_frames_are_encoded_anew_where_asked(archive: Archive, media: str, synta
         ("/rendered?window=1", 400),
         ("/rendered?window=40,0,LINEAR", 400),
         ("/rendered?viewport=99999,1", 400),
+        ("/rendered?window=40,0.5", 400),
+        ("/rendered?window=40,0,SIGMOID", 400),
         ("/rendered?viewport=1", 400),
+        ("/rendered?viewport=8,8,x,0", 400),
+        ("/rendered?viewport=8,8,0,0,8,8,8", 400),
+        ("/rendered?viewport=8,8,128,0,8,8", 404),
         ("/rendered?quality=101", 400),
         ("/rendered?annotation=secret", 400),
     ],
@@ -236,6 +241,11 @@ def test_pictures(archive: Archive) -> None:
         assert Image.open(io.BytesIO(jpeg.content)).size == (128, 128)
         fitted = http.get(archive.path("MR") + "/frames/1/rendered?viewport=100,200&annotation=patient,technique")
         assert Image.open(io.BytesIO(fitted.content)).size == (100, 100)
+        for region, size in (("0,0,8,4", (8, 4)), (",,-64,64", (8, 8)), ("120.5,8", (1, 8)), ("1,1,64,-128", (4, 8))):
+            cut = http.get(archive.path("CT0") + f"/rendered?viewport=8,8,{region}")
+            assert Image.open(io.BytesIO(cut.content)).size == size, region
+        for function in ("linear-exact", "sigmoid"):
+            assert http.get(archive.path("CT0") + f"/rendered?window=40,0.5,{function}").status_code == 200
         colour = http.get(archive.path("colour") + "/rendered", headers={"Accept": "image/png"})
         assert (np.asarray(Image.open(io.BytesIO(colour.content))) == pixel_array(archive.images["colour"])).all()
         for path in ("", "/series/" + archive.images["CT0"].SeriesInstanceUID):
