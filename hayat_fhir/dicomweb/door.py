@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hayat_fhir.dicomweb import answers
 from hayat_fhir.dicomweb.callers import Authenticates, Callers
@@ -29,6 +30,18 @@ _STUDY = "/dicomweb/studies/{study}"
 _SERIES = _STUDY + "/series/{series}"
 _INSTANCE = _SERIES + "/instances/{instance}"
 _FRAMES = _INSTANCE + "/frames/{frames}"
+
+
+class _WithoutSlash:
+    """Takes a path that ends with a slash for the one without, as ``/fhir`` does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["path"] = scope["path"].rstrip("/")
+        await self._app(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +94,5 @@ def application(services: Services, site_url: str) -> Starlette:
         },
     )
     door.router.redirect_slashes = False
+    door.add_middleware(_WithoutSlash)
     return door

@@ -21,7 +21,7 @@ def outcome(answer: httpx.Response) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "/x", "/studies/1.2/rendering", "/studies/1.2/series/1.3/instances/1.4/x", "/%00", "/studies/"]
+    "path", ["", "/x", "/studies/1.2/rendering", "/studies/1.2/series/1.3/instances/1.4/x", "/%00"]
 )
 def test_there_is_no_such_path(archive: Archive, path: str) -> None:
     """Refused as everything at this door is."""
@@ -48,6 +48,14 @@ def test_there_is_no_such_method(archive: Archive, method: str, path: str, allow
         answer = http.request(method, path)
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
     assert outcome(answer)["code"] == "not-supported"
+
+
+def test_a_slash_at_the_end_says_nothing(archive: Archive) -> None:
+    """The path is the one without it, without a redirection."""
+    study = f"/studies/{archive.images['CT0'].StudyInstanceUID}"
+    with archive.http() as http:
+        for path in ("/studies", f"{study}/series", f"{study}/metadata"):
+            assert http.get(f"{path}/").json() == http.get(path).json()
 
 
 def test_a_partner_finds_and_gets_its_own_only(archive: Archive) -> None:
