@@ -6,6 +6,7 @@ PS3.18 8.6, RFC 2387 (multipart/related).
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from hayat_fhir.services.retrieval import Retrieved
 
 _CHUNK = 256 * 1024
 _BREAK = b"\r\n"
+_RANGE = re.compile(r"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,25 @@ def multipart(parts: Sequence[Part], kind: str) -> Response:
         headers={"content-length": str(length)},
         media_type=_media(kind, boundary),
     )
+
+
+def ranged(part: Part, content: bytes, asked: str) -> Response:
+    """One part of this content, or the range of its bytes that the header field Range asks for (RFC 9110 14.2).
+
+    What is not one range of bytes is not served here, and gets the whole, as the standard has it.
+    """
+    found = _RANGE.fullmatch(asked)
+    first, last, suffix = found.groups() if found else (None, None, None)
+    if found is None or (first and last and int(last) < int(first)):
+        whole = single(part)
+        whole.headers["accept-ranges"] = "bytes"
+        return whole
+    start = int(first) if first else max(part.length - int(suffix or 0), 0)
+    end = min(int(last) + 1, part.length) if last else part.length
+    if start >= part.length:
+        return Response(status_code=416, headers={"content-range": f"bytes */{part.length}"})
+    headers = {"content-range": f"bytes {start}-{end - 1}/{part.length}", "content-disposition": "attachment"}
+    return Response(content[start:end], 206, headers=headers, media_type=part.media)
 
 
 async def held(part: Part) -> Response:

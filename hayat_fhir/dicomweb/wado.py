@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hayat_fhir.dicomweb import media_types
-from hayat_fhir.dicomweb.answers import Held, Part, Stretch, file_part, gathered, held, multipart, single
+from hayat_fhir.dicomweb.answers import Held, Part, Stretch, file_part, gathered, held, multipart, ranged, single
 from hayat_fhir.dicomweb.callers import Callers
 from hayat_fhir.dicomweb.media_types import COMPRESSED, DICOM, ENCODED, EXPLICIT, NATIVE, OCTETS, UNCOMPRESSED, Range
 from hayat_fhir.errors import InvalidRequest, NotAcceptable, NotFound, TooLarge
@@ -107,7 +107,10 @@ class Wado:
             if one.anything or (one.multipart and one.takes(OCTETS, "")):
                 return multipart([part], OCTETS)
             if one.media in {OCTETS, "application/*"}:
-                return single(part)
+                # there is no validator that If-Range could name
+                return ranged(
+                    part, value, request.headers.get("range", "") if "if-range" not in request.headers else ""
+                )
         raise NotAcceptable("only application/octet-stream is served here")
 
     async def rendered(self, request: Request) -> Response:

@@ -297,6 +297,32 @@ def test_a_study_of_which_the_middle_is_no_image(archive: Archive) -> None:
         assert http.get(f"/studies/{mixed}/series/{series}/thumbnail").status_code == 404
 
 
+def test_a_range_of_bulk_data(archive: Archive) -> None:
+    """One range of bytes of a value; what is none, or several, gets the whole; one beyond the end is 416."""
+    pixels = archive.images["CT0"].PixelData
+    path, length = archive.path("CT0") + "/bulkdata/7FE00010", len(pixels)
+    with archive.http() as http:
+
+        def got(asked: str, **more: str) -> httpx.Response:
+            return http.get(path, headers={"Accept": "application/octet-stream", "Range": asked, **more})
+
+        for asked, start, end in (("bytes=10-19", 10, 20), (f"bytes={length - 5}-{length + 9}", length - 5, length),
+                                  ("bytes=32000-", 32000, length), ("bytes=-7", length - 7, length)):  # fmt: skip
+            answer = got(asked)
+            assert (answer.status_code, answer.content) == (206, pixels[start:end]), asked
+            assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/{length}"
+        for whole in (
+            got("bytes=1-2,5-6"),
+            got("bytes=9-2"),
+            got("lines=1-2"),
+            got("bytes=1-2", **{"If-Range": '"x"'}),
+        ):
+            assert (whole.status_code, whole.content, whole.headers["accept-ranges"]) == (200, pixels, "bytes")
+        for beyond in (f"bytes={length}-", "bytes=-0"):
+            answer = got(beyond)
+            assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{length}")
+
+
 def test_only_those_entitled(archive: Archive) -> None:
     """A stranger's study is answered like none at all, at every address; nobody is 401."""
     paths = ["", "/metadata", "/frames/1", "/rendered", "/thumbnail", "/bulkdata/7FE00010"]
