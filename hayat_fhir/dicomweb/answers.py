@@ -142,12 +142,18 @@ async def refused(request: Request, error: Exception) -> Response:
 
 
 async def no_route(request: Request, error: Exception) -> Response:
-    """404 for a path and 405 for a method that the door does not have; with what methods the path has."""
+    """404 for a path and 405 for a method that the door does not have; with what methods the path has.
+
+    OPTIONS asks for no more than these.
+    """
     if getattr(error, "status_code", 404) != HTTP_STATUS[Category.METHOD]:
         return await refused(request, NotFound("no such path"))
-    answer = await refused(request, MethodNotAllowed("this path does not have that method"))
     routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    answer.headers["allow"] = ", ".join(sorted({method for route in routes for method in route.methods}))
+    allow = {"allow": ", ".join(sorted({"OPTIONS", *(method for route in routes for method in route.methods)}))}
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers=allow)
+    answer = await refused(request, MethodNotAllowed("this path does not have that method"))
+    answer.headers.update(allow)
     return answer
 
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hayat_fhir.dicomweb import answers
 from hayat_fhir.dicomweb.callers import Authenticates, Callers
+from hayat_fhir.dicomweb.capabilities import Capabilities
 from hayat_fhir.dicomweb.deletion import Deletion
 from hayat_fhir.dicomweb.qido import Qido
 from hayat_fhir.dicomweb.stow import Stow
@@ -64,7 +65,7 @@ def application(services: Services, site_url: str) -> Starlette:
     qido = Qido(callers, services.queries, root)
     stow = Stow(callers, services.storing, root)
     deletion = Deletion(callers, services.quarantine)
-    routes = {
+    retrievals = {
         "/dicomweb/studies": qido.studies,
         "/dicomweb/series": qido.series,
         "/dicomweb/instances": qido.instances,
@@ -79,14 +80,16 @@ def application(services: Services, site_url: str) -> Starlette:
         "/dicomweb/wado": WadoUri(callers, services.retrieval, services.processes).image,
         f"{_INSTANCE}/bulkdata/{{place:path}}": wado.bulk_data,
     }
+    routes = [
+        # first, for routes are tried in this order, and a viewer asks for thousands of frames
+        Route(_FRAMES, wado.frames, methods=["GET"]),
+        *(Route(path, stow.store, methods=["POST"]) for path in ("/dicomweb/studies", _STUDY)),
+        *(Route(path, deletion.delete, methods=["DELETE"]) for path in (_STUDY, _SERIES, _INSTANCE)),
+        *(Route(path, handler, methods=["GET"]) for path, handler in retrievals.items()),
+    ]
+    capabilities = Capabilities(callers, routes, root, "/dicomweb")
     door = Starlette(
-        routes=[
-            # first, for routes are tried in this order, and a viewer asks for thousands of frames
-            Route(_FRAMES, wado.frames, methods=["GET"]),
-            *(Route(path, stow.store, methods=["POST"]) for path in ("/dicomweb/studies", _STUDY)),
-            *(Route(path, deletion.delete, methods=["DELETE"]) for path in (_STUDY, _SERIES, _INSTANCE)),
-            *(Route(path, handler, methods=["GET"]) for path, handler in routes.items()),
-        ],
+        routes=[*routes, Route("/dicomweb", capabilities.describe, methods=["OPTIONS"])],
         exception_handlers={
             Refusal: answers.refused,
             HTTPException: answers.no_route,

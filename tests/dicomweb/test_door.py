@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, cast
+from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
@@ -20,9 +21,7 @@ def outcome(answer: httpx.Response) -> dict[str, Any]:
     return cast("dict[str, Any]", issue)
 
 
-@pytest.mark.parametrize(
-    "path", ["", "/x", "/studies/1.2/rendering", "/studies/1.2/series/1.3/instances/1.4/x", "/%00"]
-)
+@pytest.mark.parametrize("path", ["/x", "/studies/1.2/rendering", "/studies/1.2/series/1.3/instances/1.4/x", "/%00"])
 def test_there_is_no_such_path(archive: Archive, path: str) -> None:
     """Refused as everything at this door is."""
     with archive.http() as http:
@@ -34,20 +33,24 @@ def test_there_is_no_such_path(archive: Archive, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("DELETE", "/studies", "GET, HEAD, POST"),
-        ("PUT", "/studies/1.2", "DELETE, GET, HEAD, POST"),
-        ("POST", "/studies/1.2/series", "GET, HEAD"),
-        ("PATCH", "/studies/1.2/series/1.3/instances/1.4", "DELETE, GET, HEAD"),
-        ("DELETE", "/studies/1.2/series/1.3/instances/1.4/frames/1", "GET, HEAD"),
-        ("POST", "/wado", "GET, HEAD"),
+        ("GET", "", "OPTIONS"),
+        ("DELETE", "/studies", "GET, HEAD, OPTIONS, POST"),
+        ("PUT", "/studies/1.2", "DELETE, GET, HEAD, OPTIONS, POST"),
+        ("POST", "/studies/1.2/series", "GET, HEAD, OPTIONS"),
+        ("PATCH", "/studies/1.2/series/1.3/instances/1.4", "DELETE, GET, HEAD, OPTIONS"),
+        ("DELETE", "/studies/1.2/series/1.3/instances/1.4/frames/1", "GET, HEAD, OPTIONS"),
+        ("POST", "/wado", "GET, HEAD, OPTIONS"),
     ],
 )
 def test_there_is_no_such_method(archive: Archive, method: str, path: str, allowed: str) -> None:
     """With all those that the path has."""
     with archive.http() as http:
         answer = http.request(method, path)
+        told = http.options(path or "/studies")
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
     assert outcome(answer)["code"] == "not-supported"
+    assert (told.status_code, told.content) == (204, b"")
+    assert told.headers["allow"] == (allowed if path else "GET, HEAD, OPTIONS, POST")
 
 
 def test_a_slash_at_the_end_says_nothing(archive: Archive) -> None:
@@ -56,6 +59,22 @@ def test_a_slash_at_the_end_says_nothing(archive: Archive) -> None:
     with archive.http() as http:
         for path in ("/studies", f"{study}/series", f"{study}/metadata"):
             assert http.get(f"{path}/").json() == http.get(path).json()
+
+
+def test_capabilities(archive: Archive) -> None:
+    """All paths with their methods, as WADL, for whoever has a token (PS3.18 8.9)."""
+    with archive.http() as http:
+        answer = http.options("")
+        assert http.options("", headers={"Accept": "text/html"}).status_code == 406
+        assert httpx.options(f"{archive.site.url}/dicomweb", trust_env=False).status_code == 401
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/vnd.sun.wadl+xml")
+    name = "{http://wadl.dev.java.net/2009/02}"
+    (resources,) = ET.fromstring(answer.content)  # noqa: S314 - the site's own answer
+    assert resources.get("base") == f"{archive.site.url}/dicomweb/"
+    found = {one.get("path"): [method.get("name") for method in one] for one in resources.iter(f"{name}resource")}
+    assert found["studies"] == ["GET", "HEAD", "POST"]
+    assert found["studies/{study}/series/{series}/instances/{instance}"] == ["DELETE", "GET", "HEAD"]
+    assert found["studies/{study}/series/{series}/instances/{instance}/bulkdata/{place}"] == ["GET", "HEAD"]
 
 
 def test_a_partner_finds_and_gets_its_own_only(archive: Archive) -> None:
