@@ -16,6 +16,7 @@ from hayat_fhir.services.consents import Consents, Sharing
 from hayat_fhir.services.credentials import Credentials
 from hayat_fhir.services.emergency import Emergencies
 from hayat_fhir.services.password_hashing import PasswordHashing
+from hayat_fhir.services.patient_numbers import PatientNumbers
 from hayat_fhir.services.people import People
 from hayat_fhir.services.registration import Registration
 from hayat_fhir.services.sign_in import SignIn
@@ -46,6 +47,7 @@ def access(base: Foundation, records: Records, client: PartnerClient) -> Access:
     settings, keys, accounts, partners = base.settings, base.keys, base.accounts, base.partners
     grants, ended = Grants(base.database), EndedTokens(base.database)
     consents = Consents(base.resources, grants)
+    numbers = PatientNumbers(partners, settings.own_patient_id_system, settings.fhir_url)
     authorization = Authorization(
         issuer=settings.site_url,
         token_endpoint=f"{settings.site_url}/oauth/token",
@@ -67,7 +69,7 @@ def access(base: Foundation, records: Records, client: PartnerClient) -> Access:
         return verify_access(token, keys, issuer=settings.site_url)
 
     return Access(
-        authentication=Authentication(verify, accounts, partners, consents, ended),
+        authentication=Authentication(verify, accounts, partners, consents, ended, numbers),
         authorization=authorization,
         registration=Registration(
             records.interactions,

@@ -75,7 +75,6 @@ def records(base: Foundation, models: ModelProcesses) -> Records:
         drafting,
         conditional,
         auditing,
-        settings.own_patient_id_system,
         models,
         recipients,
         contexts,

@@ -35,6 +35,7 @@ class Caller:
     (ids) for whom this doctor has broken the glass, and until when (seconds since 1970). ``session`` and ``expires``:
     the token (its ``jti``) of the session and when it ends, which is ``token`` unless that is of an emergency.
     ``epoch``: that of the account for which the token was issued.
+    ``foreign``: for a partner, the systems of patient numbers that others give: the site and the other partners.
     """
 
     role: Role
@@ -52,6 +53,7 @@ class Caller:
     session: str | None = None
     expires: float = 0.0
     epoch: int = 0
+    foreign: frozenset[str] = field(default_factory=frozenset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from hayat_fhir.security.callers import Caller, Role
 from hayat_fhir.security.tokens import AccessToken
 from hayat_fhir.services.auditing import ASKED
 from hayat_fhir.services.consents import Consents
+from hayat_fhir.services.patient_numbers import PatientNumbers
 from hayat_fhir.store.accounts import Accounts
 from hayat_fhir.store.ended_tokens import EndedTokens
 from hayat_fhir.store.partners import Partners
@@ -42,12 +43,14 @@ class Authentication:
         partners: Partners,
         consents: Consents,
         ended: EndedTokens,
+        numbers: PatientNumbers,
     ) -> None:
         self._verify = verify
         self._accounts = accounts
         self._partners = partners
         self._consents = consents
         self._ended = ended
+        self._numbers = numbers
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
     async def caller(self, token: str, address: str | None = None) -> Caller:
@@ -138,4 +141,5 @@ class Authentication:
             partner.id,
             token.jti,
             limits=shared.limits,
+            foreign=await self._numbers.foreign_to(partner),
         )

@@ -48,6 +48,8 @@ class Conditional:
     ) -> Stored | None:
         """The one resource that meets the criteria, or None; those with the ids ``besides`` do not count.
 
+        Of several that a partner may link to, it is the one that the partner has contributed itself.
+
         Raises:
             InvalidRequest: The criteria are empty or malformed.
             PreconditionFailed: Several resources meet them.
@@ -57,10 +59,14 @@ class Conditional:
         condition = self._condition(type, criteria)
         if besides:
             condition = AllOf((condition, Not(Ids(tuple(sorted(besides))))))
-        page = await self._resources.find(type, condition, restriction, (), 2, None)
-        if len(page.matches) > 1:
+        matches = found = (await self._resources.find(type, condition, restriction, (), 2, None)).matches
+        if len(found) > 1 and restriction is _LINKED and caller.source is not None:
+            # what it knows of others' numbers may meet others' patients too: it means the one that it contributed
+            own = Restriction(sources=frozenset({caller.source}))
+            matches = (await self._resources.find(type, condition, own, (), 2, None)).matches
+        if len(found) > 1 and len(matches) != 1:
             raise PreconditionFailed("the criteria match several resources", code="multiple-matches")
-        return page.matches[0] if page.matches else None
+        return matches[0] if matches else None
 
     async def target(self, caller: Caller, type: str, criteria: str, interaction: Interaction) -> Stored | None:
         """The one resource that a conditional update, patch or deletion is about, or None.

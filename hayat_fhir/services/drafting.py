@@ -14,6 +14,7 @@ from hayat_fhir.fhir.validation import Validator
 from hayat_fhir.search.entries import IndexEntries
 from hayat_fhir.search.indexing import Indexer
 from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.security.identity import contributed
 from hayat_fhir.security.personnel import marks, without_roles
 from hayat_fhir.security.policy import Interaction, Policy, is_restricted
 from hayat_fhir.security.security_context import context_marks
@@ -92,6 +93,8 @@ class Drafting:
         resource = {**resource, "id": id}
         if caller.role is Role.PARTNER:
             resource = without_roles(resource)
+            if type == "Patient":
+                resource = contributed(resource, old.resource if alive and old is not None else None, caller.foreign)
         compartments = (*self._indexer.compartments(resource, id), *marks(resource), *context_marks(resource))
         self._policy.check_write(caller, interaction, type, resource, compartments, old)
         if alive and old is not None and old.resource is not None and same_content(old.resource, resource):

@@ -15,11 +15,12 @@ from hayat_fhir.errors import Conflict, InvalidRequest, NotFound, PreconditionFa
 from hayat_fhir.fhir.bundle_requests import Entry
 from hayat_fhir.fhir.references import parse, rewrite
 from hayat_fhir.security.callers import Caller, Role
+from hayat_fhir.security.identity import linked
 from hayat_fhir.security.policy import Policy
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.conditional import Conditional
 from hayat_fhir.services.consents import Recipients
-from hayat_fhir.services.contribution import linked_patient, provenance
+from hayat_fhir.services.contribution import provenance
 from hayat_fhir.services.drafting import Drafting, new_id
 from hayat_fhir.services.interactions import Written
 from hayat_fhir.services.patient_deletion import PatientDeletion
@@ -55,7 +56,6 @@ class Transactions:
         drafting: Drafting,
         conditional: Conditional,
         auditing: Auditing,
-        patient_id_system: str,
         models: Models,
         recipients: Recipients,
         contexts: SecurityContexts,
@@ -67,7 +67,6 @@ class Transactions:
         self._drafting = drafting
         self._planning = Planning(resources, conditional)
         self._auditing = auditing
-        self._patient_id_system = patient_id_system
         self._models = models
         self._recipients = recipients
         self._base_url = base_url
@@ -185,7 +184,7 @@ class Transactions:
         resource = self._rewritten(entry, plan)
         if matched is not None:
             if caller.role is Role.PARTNER and entry.type == "Patient" and resource is not None:
-                return self._link(resource, matched), matched
+                return self._link(caller, resource, matched), matched
             return None, matched
         old = plan.old.get(f"{entry.type}/{id}")
         if entry.method == "DELETE":
@@ -220,9 +219,10 @@ class Transactions:
         full_url = parse(entry.full_url) if entry.full_url else None
         return rewrite(entry.resource, plan.table, full_url.base if full_url else None, self._base_url)
 
-    def _link(self, incoming: dict[str, Any], own: Stored) -> Change | None:
+    def _link(self, caller: Caller, incoming: dict[str, Any], own: Stored) -> Change | None:
         """Add the partner's identifiers to the site's own patient; nothing else of it changes."""
-        merged = linked_patient(own.resource or {}, incoming, self._patient_id_system)
+        self._drafting.check_structure("Patient", incoming)
+        merged = linked(own.resource or {}, incoming, caller.foreign)
         site = Caller(Role.SITE, "link")
         return self._drafting.put(site, "Patient", own.id, merged, own)
 

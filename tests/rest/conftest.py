@@ -24,6 +24,9 @@ from hayat_fhir.services.partner_details import PartnerDetails
 from hayat_fhir.settings import Settings
 from hayat_fhir.store.accounts import Account
 
+SECOND_URL = "http://second.example"
+"""Where the second partner says it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class PartnerKeys:
@@ -38,7 +41,7 @@ class PartnerKeys:
 class RunningSite:
     """A site that answers at ``url``; ``token`` makes a fresh one by name; ``partner`` is the partner's id.
 
-    The partner's name may be followed by a scope.
+    There are two, ``partner`` and ``second``, whose names may be followed by a scope.
     """
 
     url: str
@@ -103,10 +106,13 @@ async def _people(opened: Site) -> RunningSite:
     public = {**key.as_dict(private=False), "use": "sig", "alg": "ES384"}
     partner = await opened.registration.partner(PartnerDetails("Partner Hospital", jwks={"keys": [public]}))
 
+    second = await opened.registration.partner(PartnerDetails("Second Hospital", fhir_url=f"{SECOND_URL}/fhir"))
+    partners = {"partner": partner, "second": second}
+
     def token(name: str) -> str:
-        if name.startswith("partner"):
-            scope = name.removeprefix("partner").strip() or "system/*.cruds"
-            return opened.authorization.token_for_partner(partner, frozenset({scope}))
+        name, _, scope = name.partition(" ")
+        if name in partners:
+            return opened.authorization.token_for_partner(partners[name], frozenset({scope or "system/*.cruds"}))
         return opened.authorization.token_for_account(accounts[name])
 
     patients = {name: (account.reference or "").rpartition("/")[2] for name, account in accounts.items()}
@@ -169,6 +175,13 @@ async def doctor(site: RunningSite) -> AsyncIterator[httpx.AsyncClient]:
 async def partner(site: RunningSite) -> AsyncIterator[httpx.AsyncClient]:
     """The partner hospital, at the FHIR base."""
     async with _client(site, "partner") as client:
+        yield client
+
+
+@pytest.fixture
+async def second(site: RunningSite) -> AsyncIterator[httpx.AsyncClient]:
+    """Another partner hospital, at the FHIR base."""
+    async with _client(site, "second") as client:
         yield client
 
 

@@ -92,6 +92,7 @@ async def test_a_partner_links_to_the_sites_own_patient(site: Site) -> None:
         partner.name,
         EVERYTHING["partner"],
         source=partner.id,
+        foreign=frozenset({site.settings.own_patient_id_system}),
     )
     own = {"resourceType": "Patient", "identifier": [{"system": "urn:n", "value": "1,2"}], "name": [{"text": "Own"}]}
     mine = (await site.interactions.create(Caller(Role.SITE, "test"), "Patient", own)).stored
