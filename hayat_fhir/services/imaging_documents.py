@@ -137,7 +137,8 @@ class ImagingDocuments:
         content = attachment(media, document.content)
         data = content.pop("data")
         there = await self._made_of(caller, "DocumentReference", instance.uid)
-        content["url"] = next(filter(None, map(_binary, there)), None) or f"Binary/{new_id()}"
+        same = [one for one in there if _has(one, content)]
+        content["url"] = next(filter(None, map(_binary, same)), None) or f"Binary/{new_id()}"
         stored = await self._create(caller, self._reference(instance, study, document.header, content))
         if (url := _binary(stored)) is not None:
             await self._put_binary(caller, url.removeprefix("Binary/"), media, data, stored)
@@ -248,6 +249,12 @@ def identifier_criteria(system: str, value: str) -> str:
 def is_document(instance: Instance) -> bool:
     """Whether an instance is a report, an encapsulated document or a selection."""
     return document_type(instance.sop_class) is not None
+
+
+def _has(document: Stored, content: Fragment) -> bool:
+    """Whether a DocumentReference is of the same content: of this type, size and hash."""
+    attachments = [one.get("attachment", {}) for one in (document.resource or {}).get("content", ())]
+    return any(content.items() <= one.items() for one in attachments)
 
 
 def _binary(document: Stored) -> str | None:
