@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 from bson.min_key import MinKey
 from pymongo import UpdateMany
@@ -50,7 +51,8 @@ class EarlierVersions:
             try:
                 await self.catch_up()
             except Unavailable:
-                await asyncio.sleep(_AWAY)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), _AWAY)
             else:
                 return
 
