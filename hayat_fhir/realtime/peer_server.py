@@ -95,6 +95,9 @@ class PeerServer:
 
         peer = self._signalling.enter(asked["id"], ticket, deliver, close)
         try:
+            # what has ended the sign-in since it was looked at has found no peer to put out
+            if not await self._admission.holds(ticket):
+                return
             # before the others know of it: what has waited comes after
             await deliver({"type": "OPEN"})
             await self._signalling.announce(peer)
