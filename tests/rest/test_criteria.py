@@ -5,7 +5,9 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from .clients import ids, observation, patient, post
+from .clients import entry, ids, observation, patient, post, transaction
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 async def _found(client: httpx.AsyncClient, query: str) -> set[str]:
@@ -128,3 +130,26 @@ async def test_a_quantity_names_its_unit_or_none(doctor: httpx.AsyncClient, valu
     """A system without a code of it would otherwise narrow nothing."""
     for query in (f"value-quantity={value}", f"code-value-quantity=x${value}", f"combo-value-quantity={value}"):
         assert (await doctor.get(f"/Observation?{query}")).status_code == 400, query
+
+
+async def test_a_nul_is_refused_wherever_criteria_stand(staff: httpx.AsyncClient) -> None:
+    """In a search and at the end of a chain, in the criteria of any write, and within a Bundle."""
+    patch = {"Content-Type": "application/json-patch+json"}
+    for criteria in ("name:contains=%00", "name=a%00b", "gen%00der=female", "family:exact=%00&gender=female"):
+        path = f"/Patient?{criteria}"
+        for answer in (
+            await staff.get(path),
+            await staff.get(path, headers={"Prefer": "handling=lenient"}),
+            await staff.get(f"/Patient?_has:Patient:link:{criteria}"),
+            await staff.post("/Patient/_search", content=criteria, headers=FORM),
+            await staff.post("/Patient", json=patient(), headers={"If-None-Exist": criteria}),
+            await staff.put(path, json=patient()),
+            await staff.patch(path, content="[]", headers=patch),
+            await staff.delete(path),
+            await staff.post("/", json=transaction(entry("POST", "Patient", patient(), ifNoneExist=criteria))),
+            await staff.post("/", json=transaction(entry("DELETE", path[1:]))),
+        ):
+            assert answer.status_code == 400, answer.request
+        batch = transaction(entry("GET", path[1:]), entry("PUT", path[1:], patient()), type="batch")
+        rows = (await staff.post("/", json=batch)).json()["entry"]
+        assert [row["response"]["status"][:3] for row in rows] == ["400", "400"]
