@@ -18,6 +18,7 @@ from hayat_fhir.services.drafting import Drafting
 from hayat_fhir.services.everything import Everything
 from hayat_fhir.services.interactions import Interactions
 from hayat_fhir.services.patient_deletion import PatientDeletion
+from hayat_fhir.services.safeguards import Safeguards
 from hayat_fhir.services.searching import Searching
 from hayat_fhir.services.security_contexts import SecurityContexts
 from hayat_fhir.services.transactions import Transactions
@@ -51,10 +52,12 @@ def records(base: Foundation, models: ModelProcesses) -> Records:
     tables = loaded.elements, loaded.bindings, loaded.resource_types
     drafting = Drafting(Validator(*tables), base.indexer, policy, versioned_update=settings.versioned_update)
     conditional = Conditional(resources, Claims(base.database), policy, parameters, settings.fhir_url)
-    recipients = Recipients(base.partners)
-    contexts = SecurityContexts(resources, policy, settings.fhir_url)
-    deletion = PatientDeletion(resources, tuple(loaded.compartments))
-    interactions = Interactions(resources, policy, drafting, conditional, auditing, recipients, contexts, deletion)
+    safeguards = Safeguards(
+        contexts=SecurityContexts(resources, policy, settings.fhir_url),
+        recipients=Recipients(base.partners),
+        patients=PatientDeletion(resources, tuple(loaded.compartments)),
+    )
+    interactions = Interactions(resources, policy, drafting, conditional, auditing, safeguards)
     conditional_writes = ConditionalWrites(interactions, conditional, drafting)
     cursor_secret = base.keys.secret("page cursors")
     subsets = Subsets(Plans(*tables), loaded.summary)
@@ -70,16 +73,7 @@ def records(base: Foundation, models: ModelProcesses) -> Records:
         settings.fhir_url,
     )
     transactions = Transactions(
-        resources,
-        policy,
-        drafting,
-        conditional,
-        auditing,
-        models,
-        recipients,
-        contexts,
-        deletion,
-        settings.fhir_url,
+        resources, policy, drafting, conditional, auditing, models, safeguards, settings.fhir_url
     )
     return Records(
         subsets=subsets,

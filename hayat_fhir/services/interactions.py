@@ -13,11 +13,9 @@ from hayat_fhir.security.callers import UNRESTRICTED, Caller, Role
 from hayat_fhir.security.policy import Interaction, Policy
 from hayat_fhir.services.auditing import Access, Auditing
 from hayat_fhir.services.conditional import Conditional
-from hayat_fhir.services.consents import Recipients
 from hayat_fhir.services.drafting import Drafting, new_id
 from hayat_fhir.services.emergency import check_glass
-from hayat_fhir.services.patient_deletion import PatientDeletion
-from hayat_fhir.services.security_contexts import SecurityContexts
+from hayat_fhir.services.safeguards import Safeguards
 from hayat_fhir.store.records import Change, Resource, Stored
 from hayat_fhir.store.resources import Resources, VersionConflict
 
@@ -57,18 +55,14 @@ class Interactions:
         drafting: Drafting,
         conditional: Conditional,
         auditing: Auditing,
-        recipients: Recipients,
-        contexts: SecurityContexts,
-        patients: PatientDeletion,
+        safeguards: Safeguards,
     ) -> None:
         self._resources = resources
         self._policy = policy
         self._drafting = drafting
         self._conditional = conditional
         self._auditing = auditing
-        self._recipients = recipients
-        self._contexts = contexts
-        self._patients = patients
+        self._safeguards = safeguards
 
     async def read(self, caller: Caller, type: str, id: str) -> Stored:
         """The current version.
@@ -80,7 +74,7 @@ class Interactions:
                 restricted, and the caller may break the glass.
         """
         async with self._auditing.access(caller, "read", f"{type}/{id}") as access:
-            restriction = await self._contexts.restriction(caller, Interaction.READ, type, id)
+            restriction = await self._safeguards.contexts.restriction(caller, Interaction.READ, type, id)
             found = await self._resources.read(type, id, restriction)
             if found is None and caller.role is Role.DOCTOR:
                 check_glass(await self._resources.read(type, id, replace(restriction, restricted=True)))
@@ -97,7 +91,7 @@ class Interactions:
             Forbidden: As for ``read``; a version is restricted where it or a later one has been labelled so.
         """
         async with self._auditing.access(caller, "vread", f"{type}/{id}/_history/{version}") as access:
-            restriction = await self._contexts.restriction(caller, Interaction.VREAD, type, id)
+            restriction = await self._safeguards.contexts.restriction(caller, Interaction.VREAD, type, id)
             found = await self._resources.vread(type, id, version, restriction)
             if found is None and caller.role is Role.DOCTOR:
                 check_glass(await self._resources.vread(type, id, version, replace(restriction, restricted=True)))
@@ -115,7 +109,7 @@ class Interactions:
             Forbidden: As for ``read``.
         """
         async with self._auditing.access(caller, "history-instance", f"{type}/{id}") as access:
-            restriction = await self._contexts.restriction(caller, Interaction.HISTORY, type, id)
+            restriction = await self._safeguards.contexts.restriction(caller, Interaction.HISTORY, type, id)
             versions = await self._resources.history(type, id, restriction, limit=count + 1, before=before)
             if not versions and before is None:
                 if caller.role is Role.DOCTOR:
@@ -180,7 +174,7 @@ class Interactions:
         async with self._auditing.access(caller, "update", f"{type}/{id}") as access:
             if resource.get("id") != id:
                 raise InvalidRequest("the resource's id must equal the id of the URL", expression=[f"{type}.id"])
-            await self._contexts.check_write(caller, type, id)
+            await self._safeguards.contexts.check_write(caller, type, id)
             for _ in range(_ATTEMPTS):
                 old = await self._resources.read(type, id, UNRESTRICTED)
                 change = self._drafting.put(caller, type, id, resource, old)
@@ -217,7 +211,7 @@ class Interactions:
         """
         async with self._auditing.access(caller, "patch", f"{type}/{id}") as access:
             self._policy.restriction(caller, Interaction.UPDATE, type)
-            restriction = await self._contexts.restriction(caller, Interaction.READ, type, id)
+            restriction = await self._safeguards.contexts.restriction(caller, Interaction.READ, type, id)
             for _ in range(_ATTEMPTS):
                 old = _present(await self._resources.read(type, id, restriction))
                 self._drafting.check_version(caller, old, if_match)
@@ -243,13 +237,13 @@ class Interactions:
         """
         async with self._auditing.access(caller, "delete", f"{type}/{id}") as access:
             restriction = self._policy.restriction(caller, Interaction.DELETE, type)
-            await self._contexts.check_write(caller, type, id)
+            await self._safeguards.contexts.check_write(caller, type, id)
             for _ in range(_ATTEMPTS):
                 old = await self._resources.read(type, id, restriction)
                 if old is None or old.deleted:
                     return old
                 _check_match(old, if_match)
-                await self._patients.check(caller, old)
+                await self._safeguards.patients.check(caller, old)
                 try:
                     (stored,) = await self._resources.commit([self._drafting.delete(caller, old)])
                 except VersionConflict:
@@ -259,7 +253,7 @@ class Interactions:
             raise Conflict("others kept changing the same resource")
 
     async def _commit(self, caller: Caller, change: Change) -> Stored:
-        await self._recipients.check(caller, [change])
+        await self._safeguards.recipients.check(caller, [change])
         (stored,) = await self._resources.commit([change])
         return stored
 

@@ -19,12 +19,10 @@ from hayat_fhir.security.identity import linked
 from hayat_fhir.security.policy import Policy
 from hayat_fhir.services.auditing import Auditing
 from hayat_fhir.services.conditional import Conditional
-from hayat_fhir.services.consents import Recipients
 from hayat_fhir.services.contribution import provenance
 from hayat_fhir.services.drafting import Drafting, new_id
 from hayat_fhir.services.interactions import Written
-from hayat_fhir.services.patient_deletion import PatientDeletion
-from hayat_fhir.services.security_contexts import SecurityContexts
+from hayat_fhir.services.safeguards import Safeguards
 from hayat_fhir.services.transaction_plan import Plan, Planning, naming
 from hayat_fhir.store.records import Change, Resource, Stored
 from hayat_fhir.store.resources import Resources, VersionConflict
@@ -57,9 +55,7 @@ class Transactions:
         conditional: Conditional,
         auditing: Auditing,
         models: Models,
-        recipients: Recipients,
-        contexts: SecurityContexts,
-        patients: PatientDeletion,
+        safeguards: Safeguards,
         base_url: str,
     ) -> None:
         self._resources = resources
@@ -68,10 +64,8 @@ class Transactions:
         self._planning = Planning(resources, conditional)
         self._auditing = auditing
         self._models = models
-        self._recipients = recipients
         self._base_url = base_url
-        self._contexts = contexts
-        self._patients = patients
+        self._safeguards = safeguards
 
     async def commit(self, caller: Caller, entries: Sequence[Entry]) -> dict[int, Written]:
         """Store all POST, PUT and DELETE entries; the answer is keyed by the entry's index.
@@ -91,7 +85,7 @@ class Transactions:
                 plan = await self._planning.plan(caller, entries)
                 await self._check_old(caller, entries, plan)
                 changes, unchanged = await self._draft(caller, entries, plan, validating)
-                await self._recipients.check(caller, changes.values())
+                await self._safeguards.recipients.check(caller, changes.values())
                 try:
                     stored = await self._resources.commit(list(changes.values())) if changes else []
                 except VersionConflict:
@@ -107,9 +101,9 @@ class Transactions:
             if old is None or old.deleted:
                 continue
             with naming(entry):
-                await self._contexts.check_write(caller, old.type, old.id)
+                await self._safeguards.contexts.check_write(caller, old.type, old.id)
                 if entry.method == "DELETE" and old.source == caller.source:
-                    await self._patients.check(caller, old)
+                    await self._safeguards.patients.check(caller, old)
 
     @asynccontextmanager
     async def _validating(self, entries: Sequence[Entry]) -> AsyncIterator[asyncio.Task[frozenset[int]] | None]:
