@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from base64 import urlsafe_b64encode
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +170,14 @@ def client_key(request: pytest.FixtureRequest) -> ECKey | RSAKey:
 
 
 def assertion(key: ECKey | RSAKey, changes: dict[str, Any] | None = None, **header: Any) -> str:
-    """A client assertion with changes."""
+    """A client assertion with changes; a timedelta is from now."""
     now = int(time.time())
     good = {"iss": CLIENT, "sub": CLIENT, "aud": ENDPOINT, "iat": now, "exp": now + 240, "jti": "j1"}
-    content = {name: value for name, value in {**good, **(changes or {})}.items() if value is not None}
+    content = {
+        name: now + int(value.total_seconds()) if isinstance(value, timedelta) else value
+        for name, value in {**good, **(changes or {})}.items()
+        if value is not None
+    }
     algorithm = header.pop("alg", "ES384" if key.key_type == "EC" else "RS384")
     return jwt.encode({"alg": algorithm, "typ": "JWT", "kid": key.kid, **header}, content, key, [algorithm])
 
@@ -188,10 +193,10 @@ def test_client_assertion(client_key: ECKey | RSAKey) -> None:
 @pytest.mark.parametrize(
     ("changes", "header"),
     [
-        ({"exp": int(time.time()) + 400}, {}),
+        ({"exp": timedelta(seconds=400)}, {}),
         ({"exp": None}, {}),
-        ({"exp": int(time.time()) - 40}, {}),
-        ({"iat": int(time.time()) + 100}, {}),
+        ({"exp": timedelta(seconds=-40)}, {}),
+        ({"iat": timedelta(seconds=100)}, {}),
         ({"sub": "https://other.example"}, {}),
         ({"iss": "https://other.example"}, {}),
         ({"aud": "https://other.example/oauth/token"}, {}),
