@@ -84,7 +84,7 @@ def records(base: Foundation, models: ModelProcesses) -> Records:
         searching=searching,
         transactions=transactions,
         bundles=Bundles(interactions, conditional_writes, searching, transactions, settings.fhir_url),
-        everything=Everything(resources, policy, auditing, tuple(loaded.compartments), cursor_secret),
+        everything=Everything(resources, policy, auditing, parameters, tuple(loaded.compartments), cursor_secret),
         histories=TypeHistories(TypeHistory(base.database), policy, auditing, cursor_secret),
         earlier_versions=EarlierVersions(base.database),
     )

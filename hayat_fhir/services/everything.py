@@ -13,8 +13,10 @@ from hayat_fhir.errors import Forbidden, Gone, InvalidRequest, NotFound
 from hayat_fhir.fhir.dates import bounds
 from hayat_fhir.fhir.references import parse as parse_reference
 from hayat_fhir.fhir.references import references
+from hayat_fhir.search.care_dates import during
 from hayat_fhir.search.conditions import AllOf, Condition, InCompartment, Updated
 from hayat_fhir.search.cursor import decode, encode
+from hayat_fhir.search.parameters import SearchParameters
 from hayat_fhir.security.callers import Caller, Restriction
 from hayat_fhir.security.policy import SUPPORTING_TYPES, Interaction, Policy
 from hayat_fhir.services.auditing import Auditing
@@ -22,7 +24,8 @@ from hayat_fhir.store.records import Stored
 from hayat_fhir.store.resources import Resources
 
 _PAGE = 1000
-_PARAMETERS = frozenset({"_count", "_since", "_type", "_cursor", "_format", "_pretty"})
+_SINGLE = frozenset({"start", "end", "_since", "_count", "_cursor"})
+_OTHER = frozenset({"_type", "_format", "_pretty"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ class _Request:
     count: int
     condition: Condition
     types: tuple[str, ...]
-    start: list[Any] | None
+    care: tuple[int | None, int | None]
+    position: list[Any] | None
 
 
 class Everything:
@@ -49,12 +53,14 @@ class Everything:
         resources: Resources,
         policy: Policy,
         auditing: Auditing,
+        parameters: SearchParameters,
         compartment_types: Sequence[str],
         secret: bytes,
     ) -> None:
         self._resources = resources
         self._policy = policy
         self._auditing = auditing
+        self._parameters = parameters
         self._types = tuple(sorted(set(compartment_types) - {"AuditEvent", "Patient"}))
         self._secret = secret
 
@@ -64,7 +70,7 @@ class Everything:
         Raises:
             NotFound: No such patient for this caller.
             Gone: The patient has been deleted.
-            InvalidRequest: An unknown or malformed parameter.
+            InvalidRequest: An unknown, repeated or malformed parameter.
         """
         async with self._auditing.access(caller, "operation-everything", f"Patient/{patient}") as access:
             restriction = self._policy.restriction(caller, Interaction.OPERATION, "Patient")
@@ -74,7 +80,7 @@ class Everything:
             if stored.deleted:
                 raise Gone("the patient has been deleted")
             access.touched(stored)
-            page = await self._page(caller, stored, dict(_checked(pairs)), self._permitted(caller))
+            page = await self._page(caller, stored, pairs, self._permitted(caller))
             access.patients.update(compartment for found in page.resources for compartment in found.compartments)
             return page
 
@@ -110,12 +116,12 @@ class Everything:
         return permitted
 
     async def _page(
-        self, caller: Caller, patient: Stored, options: dict[str, str], permitted: dict[str, Restriction]
+        self, caller: Caller, patient: Stored, pairs: Sequence[tuple[str, str]], permitted: dict[str, Restriction]
     ) -> EverythingPage:
         binding = f"everything\x1f{caller.subject}\x1f{patient.id}".encode()
-        request = self._request(patient, options, binding)
-        resources: list[Stored] = [] if request.start else [patient]
-        first_type, after = request.start or (None, None)
+        request = self._request(patient, pairs, binding)
+        resources: list[Stored] = [] if request.position else [patient]
+        first_type, after = request.position or (None, None)
         seen = {patient.reference}
         for type in request.types:
             if type not in permitted or (first_type is not None and type < str(first_type)):
@@ -127,7 +133,7 @@ class Everything:
             position = after if type == first_type else None
             found = await self._resources.find(
                 type,
-                request.condition,
+                AllOf((request.condition, during(self._parameters, type, *request.care))),
                 permitted[type],
                 (),
                 room,
@@ -139,24 +145,26 @@ class Everything:
                 return EverythingPage(await self._with_supporting(resources, seen, permitted), cursor)
         return EverythingPage(await self._with_supporting(resources, seen, permitted), None)
 
-    def _request(self, patient: Stored, options: dict[str, str], binding: bytes) -> _Request:
+    def _request(self, patient: Stored, pairs: Sequence[tuple[str, str]], binding: bytes) -> _Request:
+        options = _single(pairs)
+        since, start, end = (_interval(options, name) for name in ("_since", "start", "end"))
         condition: Condition = InCompartment(patient.reference)
-        if "_since" in options:
-            try:
-                low, _ = bounds(options["_since"])
-            except ValueError as error:
-                raise InvalidRequest("_since is not an instant", code="value") from error
-            condition = AllOf((condition, Updated(low)))
-        types = self._types
-        if "_type" in options:
-            wanted = set(options["_type"].split(","))
-            types = tuple(type for type in types if type in wanted)
+        if since is not None:
+            condition = AllOf((condition, Updated(since[0])))
         try:
             count = min(max(int(options.get("_count", str(_PAGE))), 1), _PAGE)
         except ValueError as error:
             raise InvalidRequest("_count is not a number", code="value") from error
-        start = decode(self._secret, binding, options["_cursor"]) if "_cursor" in options else None
-        return _Request(count, condition, types, start)
+        position = decode(self._secret, binding, options["_cursor"]) if "_cursor" in options else None
+        care = start[0] if start is not None else None, end[1] if end is not None else None
+        return _Request(count, condition, self._asked(pairs), care, position)
+
+    def _asked(self, pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+        """The types that all ``_type`` together ask for; all of the compartment where there is none."""
+        wanted = {type for name, value in pairs if name == "_type" for type in value.split(",")}
+        if not all(self._parameters.of(type) for type in wanted):
+            raise InvalidRequest("_type is not a resource type", code="value")
+        return tuple(type for type in self._types if not wanted or type in wanted)
 
     async def _with_supporting(
         self, resources: list[Stored], seen: set[str], permitted: dict[str, Restriction]
@@ -185,8 +193,24 @@ class Everything:
         return supporting
 
 
-def _checked(pairs: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-    for name, _ in pairs:
-        if name not in _PARAMETERS:
+def _single(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The parameters that may stand once; all others are known too."""
+    options: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in _SINGLE | _OTHER:
             raise InvalidRequest("unknown parameter of $everything", code="not-supported")
-    return pairs
+        if name in options:
+            raise InvalidRequest(f"{name} may stand once only", code="invalid")
+        if name in _SINGLE:
+            options[name] = value
+    return options
+
+
+def _interval(options: dict[str, str], name: str) -> tuple[int, int] | None:
+    """The first and the last millisecond of a date, dateTime or instant."""
+    if name not in options:
+        return None
+    try:
+        return bounds(options[name].replace(" ", "+"))
+    except ValueError as error:
+        raise InvalidRequest(f"{name} is not a date", code="value") from error
