@@ -246,7 +246,8 @@ def test_real_files_go_in_byte_for_byte(door: RunningDoor) -> None:
         if image is None or image[0].uid in expected or image[0].transfer_syntax not in taken:
             continue
         try:
-            sender.send([image[0]], hayat, Requestor("PACS", ClientTls()), lambda _, status: statuses.append(status))
+            requestor = Requestor("PACS", ClientTls())
+            sender.send([image[0]], hayat, requestor, lambda: None, lambda _, status: statuses.append(status))
         except Unavailable:
             refused += 1
             continue
