@@ -79,7 +79,7 @@ def _rewritten(node: dict[str, Any], target: Callable[[str], str]) -> dict[str, 
         elif kind is list:
             copy[name] = [_rewritten(one, target) if type(one) is dict else _uri(name, one, target) for one in value]
         else:
-            copy[name] = _uri(name, value, target)
+            copy[name] = target(value) if kind is str and _is_uri(name) else value
     return copy
 
 
@@ -100,7 +100,8 @@ def _target(text: str, table: Mapping[str, str], base: str | None, own: str | No
     target, mark, fragment = text.partition("#")
     if mark and target in table:
         return f"{table[target]}#{fragment}"
-    parsed = parse(text)
+    # an absolute one stands in the table as it is, if it is not of a version; most are canonical URLs, and many
+    parsed = parse(text) if ":" not in text or "/_history/" in text else None
     if parsed is None:
         return text
     root = parsed.base or base
