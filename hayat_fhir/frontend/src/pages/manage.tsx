@@ -146,7 +146,7 @@ function Entry({ kind, row, start }: { kind: Kind; row: Row; start: EntriesProps
       {columns.map(({ name: column, wide, date }, index) => (
         <td key={column} className={`px-5 py-3 ${wide ? "max-md:hidden" : ""} ${index === 0 ? "font-medium" : "text-muted"}`}>
           {index === 0 ? (
-            <span className="flex items-center gap-3">
+            <span className="flex items-center gap-3 max-sm:flex-wrap">
               {person && <Avatar name={name} size="size-9" photo={row.photo} />}
               <span className={row.disabled ? "text-muted" : undefined}>
                 <bdi>{name}</bdi>
